@@ -1,0 +1,168 @@
+package run
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/skiff-containers/skiff/registry"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// Engine carries out operations on one store. Its methods may be called from
+// several goroutines. Notices are sentences for the user that are no error; each
+// is given once per process.
+type Engine struct {
+	Store  *store.Store
+	Notice func(text string)
+}
+
+// CreateOptions are what `run` and `create` ask for. Flags bind to the fields.
+type CreateOptions struct {
+	Image   string
+	Command []string // replaces the image's CMD where not empty
+
+	Name     string
+	Platform string
+	Pull     string // "always", "missing" or "never"
+	CIDFile  string
+
+	Interactive bool
+	TTY         bool
+	Attach      []string // stdin, stdout, stderr
+	AutoRemove  bool
+	Init        bool
+	ReadOnly    bool
+	Privileged  bool
+
+	Env         []string // KEY=VALUE, or KEY to take over the caller's
+	EnvFiles    []string
+	Workdir     string
+	User        string
+	Entrypoint  *string // nil: the image's; "" clears it
+	Hostname    string
+	Network     string
+	PID         string
+	Volumes     []string // -v
+	Mounts      []string // --mount
+	Tmpfs       []string
+	CapAdd      []string
+	CapDrop     []string
+	SecurityOpt []string
+	Ulimits     []string
+	Labels      []string
+	LabelFiles  []string
+	GroupAdd    []string
+	Devices     []string
+	ShmSize     string
+	StopSignal  string
+	StopTimeout *int
+	LogDriver   string
+	LogOpts     []string
+
+	TLSVerify bool
+	Progress  registry.Progress
+}
+
+// Streams are the caller's ends of a container's standard streams. Terminal is
+// nil where In is none.
+type Streams struct {
+	In, Out, Err *os.File
+	Terminal     Terminal
+}
+
+// Terminal is the user's terminal, owned by the command line.
+type Terminal interface {
+	Size() (rows, columns uint16)
+	Resized() <-chan struct{} // one element whenever the size has changed
+	Raw() (restore func(), err error)
+}
+
+// AttachOptions say how a caller is connected to a container.
+type AttachOptions struct {
+	Streams
+	NoStdin    bool
+	DetachKeys string // "ctrl-p,ctrl-q"
+	SigProxy   bool   // pass on the signals that this process gets
+}
+
+// Outcome is how a container or exec'd process ended, as far as an attached caller saw it.
+type Outcome struct {
+	ExitCode int
+	Detached bool // the detach keys were typed: it runs on
+}
+
+// Summary is one row of ps.
+type Summary struct {
+	Record *store.Record
+	State  *store.State
+}
+
+// ListOptions select rows of ps.
+type ListOptions struct {
+	All     bool
+	Filters map[string][]string // id, name, label, status, ancestor, exited, before, since, network, volume
+	Last    int                 // at most so many, newest first, running or not; 0 is no limit
+}
+
+// StopOptions say how to end a container. Timeout nil takes the container's own, else ten seconds; negative waits without end.
+type StopOptions struct {
+	Signal  string
+	Timeout *time.Duration
+}
+
+// RemoveOptions say what to remove.
+type RemoveOptions struct {
+	Force   bool // kill it first where it runs
+	Volumes bool // accepted for anonymous volumes, which do not exist yet: none is ever made
+}
+
+// LogOptions select lines of a log.
+type LogOptions struct {
+	Follow     bool
+	Since      time.Time
+	Until      time.Time
+	Tail       int // lines; negative is all
+	Timestamps bool
+	Details    bool
+}
+
+// ExecOptions are what `exec` asks for.
+type ExecOptions struct {
+	AttachOptions
+	Command     []string
+	Detach      bool
+	Interactive bool
+	TTY         bool
+	Privileged  bool
+	Env         []string
+	EnvFiles    []string
+	User        string
+	Workdir     string
+}
+
+// The operations, each in the file of its verb:
+//
+//	Create(ctx, *CreateOptions) (id string, err error)                           create.go
+//	Start(ctx, ref) error                                                        start.go
+//	StartAttached(ctx, ref, AttachOptions) (Outcome, error)                      start.go
+//	Run(ctx, *CreateOptions, AttachOptions) (id, Outcome, error)                 run.go      (attached)
+//	RunDetached(ctx, *CreateOptions) (id string, err error)                      run.go
+//	Attach(ctx, ref, AttachOptions) (Outcome, error)                             attach.go
+//	Exec(ctx, ref, *ExecOptions) (Outcome, error)                                exec.go
+//	Stop(ctx, ref, StopOptions) error                                            stop.go
+//	Restart(ctx, ref, StopOptions) error                                         restart.go
+//	Kill(ctx, ref, signal string) error                                          kill.go
+//	Remove(ctx, ref, RemoveOptions) error                                        remove.go
+//	Wait(ctx, ref, condition string) (exitCode int, err error)                   wait.go
+//	List(ctx, ListOptions) ([]Summary, error)                                    list.go
+//	Inspect(ctx, ref) (*ContainerInspect, error)                                 inspect.go
+//	InspectImage(ctx, ref) (*ImageInspect, error)                                inspect.go
+//	Logs(ctx, ref, LogOptions, stdout, stderr io.Writer) error                   logs.go
+//	Pull(ctx, registry.PullOptions) (*store.Image, error)                        image.go
+//	Images(ctx, ImageListOptions) ([]ImageSummary, error)                        image.go
+//	RemoveImage(ctx, ref, force bool) ([]ImageDeleted, error)                    image.go
+//	Tag(ctx, source, target string) error                                        image.go
+//	Unshare(ctx, argv []string, Streams) (exitCode int, err error)               unshare.go
+//	Info(ctx) (*Info, error), Version() Version                                  info.go
+var _ context.Context

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Durability says whether a change must survive a power cut.
+type Durability bool
+
+// Durable files are synced before they get their name, and their directory after.
+// Fleeting ones are atomic for other processes, but a power cut may lose or empty them:
+// right for what belongs to a --rm container.
+const (
+	Durable  Durability = true
+	Fleeting Durability = false
+)
+
+// WriteFile replaces the file at path by data in one step: readers see the old or
+// the new content, never a part. Mode is 0600.
+func WriteFile(path string, data []byte, d Durability) (err error) {
+	folder, base := filepath.Split(path)
+	f, err := os.CreateTemp(folder, "."+base+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+			err = fmt.Errorf("writing %s: %w", path, err)
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		f.Close()
+		return err
+	}
+	if d == Durable {
+		if err = f.Sync(); err != nil {
+			f.Close()
+			return err
+		}
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	if d == Durable {
+		return SyncFolder(folder)
+	}
+	return nil
+}
+
+// WriteJSON is WriteFile of v as JSON.
+func WriteJSON(path string, v any, d Durability) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return WriteFile(path, data, d)
+}
+
+// ReadJSON reads the JSON file at path into v.
+func ReadJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("parsing %s: %w", path, err)
+	}
+	return nil
+}
+
+// SyncFolder makes the names in a folder durable.
+func SyncFolder(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("syncing folder %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Fsync(fd); err != nil {
+		return fmt.Errorf("syncing folder %s: %w", path, err)
+	}
+	return nil
+}

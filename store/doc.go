@@ -1,0 +1,17 @@
+// Package store keeps everything that skiff remembers: plain files below one
+// root, changed by writing a temporary file and renaming it, under file locks.
+//
+// A process may die at any instruction and leave a store that the next command
+// reads correctly. Nothing here talks to a network, and no process needs to be
+// asked: what runs is told by locks that the kernel holds.
+//
+//	version                             format of the tree
+//	blobs/sha256/<hex>                  manifests, configs and layers as served
+//	refs/<registry>/<repo>/_tags/<tag>  what a tag names, one small file each
+//	layers/<diff id>/                   unpacked layers, immutable
+//	containers/<id>/                    record.json, config.json, state.json, alive, upper/, work/, log
+//	names/<name>                        symlink to the id of a container
+//	live/<who>                          symlink to "<pid>.<start>.<boot id>" of a process in the user's namespace
+//	tmp/                                staging and what is being deleted; swept
+//	locks/                              files that exist to be locked
+package store

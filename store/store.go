@@ -1,0 +1,106 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Format is the version of the tree that this program reads and writes.
+const Format = 1
+
+// Store is an open store. Its methods may be used by any number of goroutines
+// and processes at once.
+type Store struct {
+	Root string // absolute path
+}
+
+// DefaultRoot is where the store lies when nobody says otherwise:
+// $SKIFF_ROOT, else $XDG_DATA_HOME/skiff, else ~/.local/share/skiff.
+func DefaultRoot() (string, error) {
+	if root := os.Getenv("SKIFF_ROOT"); root != "" {
+		return filepath.Abs(root)
+	}
+	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Join(data, "skiff"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the store: %w", err)
+	}
+	return filepath.Join(home, ".local", "share", "skiff"), nil
+}
+
+// FormatError is a store of a newer skiff.
+type FormatError struct {
+	Root string
+	Have string
+}
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("store %q has format %s, this skiff reads %d", e.Root, e.Have, Format)
+}
+
+var folders = []string{"blobs/sha256", "refs", "layers", "containers", "names", "live", "tmp", "locks"}
+
+// Open opens the store at root, making it where it is missing.
+func Open(root string) (*Store, error) {
+	s := &Store{Root: root}
+	have, err := os.ReadFile(s.path("version"))
+	if errors.Is(err, os.ErrNotExist) {
+		return s, s.create()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening store %q: %w", root, err)
+	}
+	text := strings.TrimSpace(string(have))
+	if n, err := strconv.Atoi(text); err != nil || n > Format {
+		return nil, &FormatError{root, text}
+	}
+	return s, nil
+}
+
+// create lays the tree out; the version comes last, so that a half-made store is made again.
+func (s *Store) create() error {
+	if err := os.MkdirAll(s.Root, 0o700); err != nil {
+		return fmt.Errorf("creating store %q: %w", s.Root, err)
+	}
+	if err := refuseRemote(s.Root); err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if err := os.MkdirAll(s.path(folder), 0o700); err != nil {
+			return fmt.Errorf("creating store %q: %w", s.Root, err)
+		}
+	}
+	return WriteFile(s.path("version"), []byte(strconv.Itoa(Format)+"\n"), Durable)
+}
+
+// RemoteError is a store on a network file system, whose locks and owners do not
+// hold across machines.
+type RemoteError struct{ Root string }
+
+func (e *RemoteError) Error() string {
+	return fmt.Sprintf("store %q lies on a network file system, where locks, owners and sockets do not work", e.Root)
+}
+
+func refuseRemote(root string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(root, &st); err != nil {
+		return fmt.Errorf("inspecting store %q: %w", root, err)
+	}
+	switch st.Type {
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.AFS_SUPER_MAGIC, unix.V9FS_MAGIC:
+		return &RemoteError{root}
+	}
+	return nil
+}
+
+func (s *Store) path(elem ...string) string {
+	return filepath.Join(append([]string{s.Root}, elem...)...)
+}

@@ -1,0 +1,326 @@
+package userns
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command describes a process that starts inside namespaces. It is what os/exec
+// cannot do without cgo: wait for its id mappings before it runs, join the
+// namespaces of another process while still single-threaded, start in a PID
+// namespace that exists already, and run a program that nobody can write to.
+//
+// The child's descriptors 0, 1 and 2 are Stdin, Stdout and Stderr (nil means
+// /dev/null); Files follow and are found again by name with [Passed]. Every
+// other descriptor is closed by exec, as all of Go's are close-on-exec.
+type Command struct {
+	// Path is the program, an absolute path or /proc/self/exe.
+	Path string
+	// Program, where not nil, is run by descriptor instead (execveat), which works
+	// where its path cannot be traversed.
+	Program *os.File
+	// ReadOnly runs Path through a private read-only clone of its mount, so that
+	// /proc/PID/exe of the process cannot be opened for writing, neither while it
+	// runs nor later (CVE-2019-5736). It needs CAP_SYS_ADMIN over the child's mount
+	// namespace, which a Command with CLONE_NEWNS in a user namespace of its own has.
+	ReadOnly bool
+	Args     []string // with argv[0]
+	Env      []string // exactly the child's environment, but for the names of Files
+
+	Stdin, Stdout, Stderr *os.File
+	Files                 []File
+
+	// Create are CLONE_NEW* flags for clone(2): namespaces made with the process.
+	Create uintptr
+	// Mapping must be set where Create has CLONE_NEWUSER: the child waits until its
+	// identifiers are mapped.
+	Mapping *Mapping
+	// Join is a pidfd (or a namespace's descriptor) for setns(2) with JoinFlags.
+	Join      *os.File
+	JoinFlags int
+	// Unshare are CLONE_NEW* flags for unshare(2) after Join.
+	Unshare uintptr
+	// Reparent forks once more after Join, so that the process is inside a joined
+	// PID namespace and still the caller's child.
+	Reparent bool
+	// BecomeRoot sets all user and group ids to 0 of the user namespace entered:
+	// otherwise exec drops every capability.
+	BecomeRoot bool
+	// Session makes the child a session leader (setsid).
+	Session bool
+}
+
+// File is a descriptor handed to a child under a name.
+type File struct {
+	Name string
+	File *os.File
+}
+
+// passedVariable carries the names of a child's descriptors beyond 2, in order.
+const passedVariable = "SKIFF_FDS"
+
+// firstSource is where descriptors wait before the child lays them out from 0
+// on: high enough that no source stands where another belongs.
+const firstSource = 32
+
+// Start runs the command and returns once the program was executed. When the
+// child fails before that, the error names the step and wraps the errno, and no
+// process is left. The caller's thread should be locked where the child asks for
+// a parent-death signal, which is bound to the thread that forked it.
+func (c *Command) Start() (*Process, error) {
+	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
+		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1}
+	var own descriptors
+	defer own.close()
+	if err := c.lay(&p, &own); err != nil {
+		return nil, err
+	}
+	reportRead, err := own.pipe(&p.report)
+	if err != nil {
+		return nil, err
+	}
+	var gate *os.File
+	if c.Create&unix.CLONE_NEWUSER != 0 {
+		if gate, err = own.gate(&p); err != nil {
+			return nil, err
+		}
+	}
+	syscall.ForkLock.Lock()
+	pid, errno := fork(&p)
+	syscall.ForkLock.Unlock()
+	if errno != 0 {
+		return nil, fmt.Errorf("creating namespaces: %w", errno)
+	}
+	process := &Process{PID: int(pid)}
+	own.closeFD(p.report)
+	if gate != nil {
+		own.closeFD(p.gate)
+		if err := c.Mapping.write(process.PID); err != nil {
+			gate.Close() // the child reads end of file and exits
+			process.Wait()
+			return nil, err
+		}
+		if _, err := gate.Write([]byte{1}); err != nil {
+			process.Wait()
+			return nil, fmt.Errorf("releasing the mapped child: %w", err)
+		}
+		gate.Close()
+	}
+	return process, process.executed(reportRead)
+}
+
+// executed waits until the child's copy of the report pipe was closed by exec,
+// or says what went wrong. It follows a re-parented grandchild.
+func (p *Process) executed(report *os.File) error {
+	defer report.Close()
+	var b [8]byte
+	for {
+		_, err := io.ReadFull(report, b[:])
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			p.Wait()
+			return fmt.Errorf("starting a process: %w", err)
+		}
+		at, value := step(binary.NativeEndian.Uint32(b[:4])), binary.NativeEndian.Uint32(b[4:])
+		if at == stepReparented {
+			p.Wait() // the one in between has exited
+			p.PID, p.done = int(value), false
+			continue
+		}
+		p.Wait()
+		return &StartError{Step: stepNames[at], Errno: syscall.Errno(value)}
+	}
+}
+
+// StartError is the failure of a child before its program ran.
+type StartError struct {
+	Step  string // what it was doing, in the present participle
+	Errno syscall.Errno
+}
+
+func (e *StartError) Error() string { return e.Step + ": " + e.Errno.Error() }
+func (e *StartError) Unwrap() error { return e.Errno }
+
+// lay fills the plan with everything that needs memory.
+func (c *Command) lay(p *plan, own *descriptors) error {
+	var err error
+	if c.Path != "" {
+		if p.programPath, err = syscall.BytePtrFromString(c.Path); err != nil {
+			return fmt.Errorf("starting %q: %w", c.Path, err)
+		}
+	}
+	if c.Program != nil {
+		if p.programFile, err = own.high(c.Program); err != nil {
+			return err
+		}
+	}
+	argv, err := syscall.SlicePtrFromStrings(c.Args)
+	if err != nil {
+		return fmt.Errorf("starting %q: argument: %w", c.Path, err)
+	}
+	env := c.Env
+	if len(c.Files) > 0 {
+		names := make([]string, len(c.Files))
+		for i, f := range c.Files {
+			names[i] = f.Name
+		}
+		env = append(env[:len(env):len(env)], passedVariable+"="+strings.Join(names, ","))
+	}
+	envv, err := syscall.SlicePtrFromStrings(env)
+	if err != nil {
+		return fmt.Errorf("starting %q: environment: %w", c.Path, err)
+	}
+	p.argv, p.envv = &argv[0], &envv[0]
+	p.empty = new(byte)
+	p.attr = &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if c.Join != nil {
+		if p.join, err = own.high(c.Join); err != nil {
+			return err
+		}
+	}
+	var null *os.File
+	for _, f := range []*os.File{c.Stdin, c.Stdout, c.Stderr} {
+		if f == nil {
+			if null == nil {
+				if null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+					return err
+				}
+				defer null.Close()
+			}
+			f = null
+		}
+		if err := own.source(p, f); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.Files {
+		if err := own.source(p, f.File); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// descriptors are the raw descriptors of one Start, closed at its end.
+type descriptors []int
+
+func (d *descriptors) add(fd int) { *d = append(*d, fd) }
+
+func (d *descriptors) closeFD(fd int) {
+	for i, have := range *d {
+		if have == fd {
+			unix.Close(fd)
+			*d = append((*d)[:i], (*d)[i+1:]...)
+			return
+		}
+	}
+}
+
+func (d *descriptors) close() {
+	for _, fd := range *d {
+		unix.Close(fd)
+	}
+}
+
+// source duplicates f to where the child picks it up.
+func (d *descriptors) source(p *plan, f *os.File) error {
+	fd, err := d.high(f)
+	if err != nil {
+		return err
+	}
+	p.sources = append(p.sources, fd)
+	return nil
+}
+
+// high duplicates f to a number that the child's layout does not overwrite.
+func (d *descriptors) high(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, fmt.Errorf("passing %s: %w", f.Name(), err)
+	}
+	if e := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, firstSource) }); e != nil {
+		err = e
+	}
+	if err != nil {
+		return -1, fmt.Errorf("passing %s: %w", f.Name(), err)
+	}
+	d.add(fd)
+	return fd, nil
+}
+
+// pipe makes a close-on-exec pipe whose write end stands high in *write.
+func (d *descriptors) pipe(write *int) (read *os.File, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("opening a pipe: %w", err)
+	}
+	*write, err = unix.FcntlInt(uintptr(ends[1]), unix.F_DUPFD_CLOEXEC, firstSource)
+	unix.Close(ends[1])
+	if err != nil {
+		unix.Close(ends[0])
+		return nil, fmt.Errorf("opening a pipe: %w", err)
+	}
+	d.add(*write)
+	return os.NewFile(uintptr(ends[0]), "report"), nil
+}
+
+// gate makes the pipe on which the child waits for its mappings.
+func (d *descriptors) gate(p *plan) (write *os.File, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("opening a pipe: %w", err)
+	}
+	d.add(ends[0])
+	p.gate, p.gateWrite = ends[0], ends[1]
+	return os.NewFile(uintptr(ends[1]), "gate"), nil
+}
+
+// Passed returns the descriptor that this process was handed under a name in
+// [Command.Files]. It is close-on-exec from then on. It must be called at most
+// once a name, before any other code may close or reuse low descriptors.
+func Passed(name string) (*os.File, error) {
+	for i, have := range strings.Split(os.Getenv(passedVariable), ",") {
+		if have == name {
+			fd := 3 + i
+			unix.CloseOnExec(fd)
+			return os.NewFile(uintptr(fd), name), nil
+		}
+	}
+	return nil, fmt.Errorf("finding descriptor %q: not passed to this process", name)
+}
+
+// Process is a child of this process that a [Command] started.
+type Process struct {
+	PID    int // in the caller's PID namespace; ours until Wait returned
+	done   bool
+	status unix.WaitStatus
+}
+
+// Wait reaps the process and returns how it ended. It may be called once; the
+// thread blocks in the kernel meanwhile.
+func (p *Process) Wait() (unix.WaitStatus, error) {
+	if p.done {
+		return p.status, nil
+	}
+	for {
+		_, err := unix.Wait4(p.PID, &p.status, unix.WALL, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("waiting for process %s: %w", strconv.Itoa(p.PID), err)
+		}
+		p.done = true
+		return p.status, nil
+	}
+}

@@ -1,0 +1,192 @@
+package userns
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The Go runtime keeps these three names reachable for programs that fork by
+// themselves (gVisor is the known one). They stop signals and other threads
+// from disturbing the moment in which a multi-threaded program forks.
+
+//go:linkname runtimeBeforeFork syscall.runtime_BeforeFork
+func runtimeBeforeFork()
+
+//go:linkname runtimeAfterFork syscall.runtime_AfterFork
+func runtimeAfterFork()
+
+//go:linkname runtimeAfterForkInChild syscall.runtime_AfterForkInChild
+func runtimeAfterForkInChild()
+
+// step names what the child was doing when a system call failed. The child
+// cannot allocate, so it reports a number and the parent finds the words.
+type step uint32
+
+const (
+	stepReparented step = iota // not a failure: the value is the process id of the grandchild
+	stepGate
+	stepJoin
+	stepUnshare
+	stepClone
+	stepRoot
+	stepSession
+	stepDescriptors
+	stepProgram
+	stepExec
+)
+
+var stepNames = [...]string{
+	stepGate:        "waiting for the id mappings",
+	stepJoin:        "joining namespaces",
+	stepUnshare:     "creating namespaces",
+	stepClone:       "forking inside the namespaces",
+	stepRoot:        "becoming root of the user namespace",
+	stepSession:     "starting a session",
+	stepDescriptors: "passing descriptors",
+	stepProgram:     "opening the program through a read-only mount",
+	stepExec:        "executing the program",
+}
+
+// plan is all that the child needs, laid out before the fork: between clone and
+// exec the child may neither allocate nor grow its stack nor take a lock.
+type plan struct {
+	cloneFlags uintptr
+
+	gate      int // read end of the pipe that says "mapped", or -1
+	gateWrite int // the parent's end, closed first: else a dead parent is never noticed
+	report    int // write end of the error pipe
+
+	join        int // pidfd or namespace descriptor, or -1
+	joinFlags   uintptr
+	unshare     uintptr
+	reparent    bool
+	becomeRoot  bool
+	dropGroups  bool
+	session     bool
+	readOnly    bool
+	programFile int // descriptor of the program, or -1
+	programPath *byte
+	argv, envv  **byte
+
+	sources []int // sources[i] becomes descriptor i; all are numbered above len(sources)
+	empty   *byte
+	attr    *unix.MountAttr
+}
+
+// fork clones the process and carries out p in the child. It returns in the
+// parent only. The caller holds syscall.ForkLock.
+//
+//go:noinline
+//go:norace
+//go:nosplit
+func fork(p *plan) (pid uintptr, errno syscall.Errno) {
+	var (
+		b   [1]byte
+		n   uintptr
+		i   int
+		fd  uintptr
+		msg [2]uint32
+	)
+	runtimeBeforeFork()
+	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, p.cloneFlags|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if errno != 0 || pid != 0 {
+		runtimeAfterFork()
+		return
+	}
+	runtimeAfterForkInChild()
+
+	if p.gate >= 0 {
+		msg[0] = uint32(stepGate)
+		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(p.gateWrite), 0, 0)
+		for {
+			n, _, errno = syscall.RawSyscall(syscall.SYS_READ, uintptr(p.gate), uintptr(unsafe.Pointer(&b[0])), 1)
+			if errno != syscall.EINTR {
+				break
+			}
+		}
+		if n != 1 { // the parent gave up or died: nobody is left to report to
+			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 125, 0, 0)
+		}
+	}
+	if p.join >= 0 {
+		msg[0] = uint32(stepJoin)
+		if _, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(p.join), p.joinFlags, 0); errno != 0 {
+			goto fail
+		}
+	}
+	if p.becomeRoot {
+		// Before unshare and the second clone: what is created afterwards belongs
+		// to root of the namespace. The group goes first, while the user may still change it.
+		msg[0] = uint32(stepRoot)
+		if p.dropGroups {
+			if _, _, errno = syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
+				goto fail
+			}
+		}
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETRESGID, 0, 0, 0); errno != 0 {
+			goto fail
+		}
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, 0, 0, 0); errno != 0 {
+			goto fail
+		}
+	}
+	if p.unshare != 0 {
+		msg[0] = uint32(stepUnshare)
+		if _, _, errno = syscall.RawSyscall(unix.SYS_UNSHARE, p.unshare, 0, 0); errno != 0 {
+			goto fail
+		}
+	}
+	if p.reparent {
+		// setns(CLONE_NEWPID) takes effect for children only, so the process that
+		// stays is a second one; CLONE_PARENT makes it our parent's child.
+		msg[0] = uint32(stepClone)
+		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.CLONE_PARENT)|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			goto fail
+		}
+		if pid != 0 {
+			msg[0], msg[1] = uint32(stepReparented), uint32(pid)
+			syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.report), uintptr(unsafe.Pointer(&msg)), unsafe.Sizeof(msg))
+			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+	}
+	if p.session {
+		msg[0] = uint32(stepSession)
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0); errno != 0 {
+			goto fail
+		}
+	}
+	msg[0] = uint32(stepDescriptors)
+	for i = 0; i < len(p.sources); i++ {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_DUP3, uintptr(p.sources[i]), uintptr(i), 0); errno != 0 {
+			goto fail
+		}
+	}
+	fd = uintptr(p.programFile)
+	if p.readOnly {
+		// The path is opened again here: a descriptor from before the clone belongs
+		// to a mount of another mount namespace, which open_tree refuses with EINVAL.
+		msg[0] = uint32(stepProgram)
+		fd, _, errno = syscall.RawSyscall(unix.SYS_OPEN_TREE, ^uintptr(99), uintptr(unsafe.Pointer(p.programPath)), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if errno != 0 {
+			goto fail
+		}
+		if _, _, errno = syscall.RawSyscall6(unix.SYS_MOUNT_SETATTR, fd, uintptr(unsafe.Pointer(p.empty)), unix.AT_EMPTY_PATH, uintptr(unsafe.Pointer(p.attr)), unsafe.Sizeof(*p.attr), 0); errno != 0 {
+			goto fail
+		}
+	}
+	msg[0] = uint32(stepExec)
+	if p.readOnly || p.programFile >= 0 {
+		_, _, errno = syscall.RawSyscall6(unix.SYS_EXECVEAT, fd, uintptr(unsafe.Pointer(p.empty)), uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.envv)), unix.AT_EMPTY_PATH, 0)
+	} else {
+		_, _, errno = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(p.programPath)), uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.envv)))
+	}
+fail:
+	msg[1] = uint32(errno)
+	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.report), uintptr(unsafe.Pointer(&msg)), unsafe.Sizeof(msg))
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 125, 0, 0)
+	}
+}

@@ -1,0 +1,212 @@
+package userns
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// IDMap is one line of /proc/PID/uid_map: Size ids from Inside on in the
+// namespace are the ids from Outside on in its parent (user_namespaces(7)).
+type IDMap struct {
+	Inside, Outside, Size uint32
+}
+
+// Mapping are the ids of a user namespace, seen from the namespace of the caller.
+type Mapping struct {
+	UIDs, GIDs []IDMap
+	// Single says that only the caller's own ids are mapped, because it has no
+	// subordinate ones (or cannot use them); Why tells the cause.
+	Single bool
+	Why    error
+	// privileged: written directly, as this process may map any id.
+	privileged bool
+}
+
+// Current returns the mapping for the calling user as the host is configured at
+// this moment: 0 is the caller, 1 and up are its subordinate ids. A caller that
+// is root maps 0 to itself and the rest to its subordinate range, or to
+// themselves where it has none. Nothing is cached: there is no migration.
+func Current() (*Mapping, error) {
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 && mayMapAll() {
+		return rootMapping()
+	}
+	single := &Mapping{
+		UIDs:   []IDMap{{0, uint32(uid), 1}},
+		GIDs:   []IDMap{{0, uint32(gid), 1}},
+		Single: true,
+	}
+	subUIDs, subGIDs, err := subordinate(uid)
+	if err != nil {
+		single.Why = err
+		return single, nil
+	}
+	if err := checkHelpers(); err != nil {
+		single.Why = err
+		return single, nil
+	}
+	return &Mapping{
+		UIDs: stack(uint32(uid), subUIDs),
+		GIDs: stack(uint32(gid), subGIDs),
+	}, nil
+}
+
+// stack maps 0 to own and lays the ranges behind it, without a gap.
+func stack(own uint32, ranges []Range) []IDMap {
+	maps := []IDMap{{0, own, 1}}
+	next := uint32(1)
+	for _, r := range ranges {
+		maps = append(maps, IDMap{next, r.Start, r.Count})
+		next += r.Count
+	}
+	return maps
+}
+
+// rootMapping is Current for root.
+func rootMapping() (*Mapping, error) {
+	m := &Mapping{privileged: true}
+	subUIDs, subGIDs, err := subordinate(0)
+	if err == nil {
+		m.UIDs, m.GIDs = stack(0, subUIDs), stack(0, subGIDs)
+		return m, nil
+	}
+	if m.UIDs, err = identity("/proc/self/uid_map"); err != nil {
+		return nil, err
+	}
+	if m.GIDs, err = identity("/proc/self/gid_map"); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// identity maps every id that exists in the caller's namespace to itself.
+func identity(path string) ([]IDMap, error) {
+	have, err := readMap(path)
+	if err != nil {
+		return nil, err
+	}
+	for i := range have {
+		have[i].Outside = have[i].Inside
+	}
+	return have, nil
+}
+
+// mayMapAll tells whether the caller has CAP_SETUID and CAP_SETGID where it is.
+func mayMapAll() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) != nil {
+		return false
+	}
+	const want = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	return data[0].Effective&want == want
+}
+
+// Has tells whether id inside the namespace is mapped.
+func Has(maps []IDMap, id uint32) bool {
+	for _, m := range maps {
+		if id >= m.Inside && id-m.Inside < m.Size {
+			return true
+		}
+	}
+	return false
+}
+
+// Equal tells whether two mappings give the same ids.
+func (m *Mapping) Equal(other *Mapping) bool {
+	return slices.Equal(m.UIDs, other.UIDs) && slices.Equal(m.GIDs, other.GIDs)
+}
+
+// Of reads the mapping of the user namespace in which a process lives.
+func Of(pid int) (*Mapping, error) {
+	uids, err := readMap(fmt.Sprintf("/proc/%d/uid_map", pid))
+	if err != nil {
+		return nil, err
+	}
+	gids, err := readMap(fmt.Sprintf("/proc/%d/gid_map", pid))
+	if err != nil {
+		return nil, err
+	}
+	return &Mapping{UIDs: uids, GIDs: gids}, nil
+}
+
+// readMap parses a uid_map or gid_map. The kernel merges nothing, so what was
+// written is read back line by line.
+func readMap(path string) ([]IDMap, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading id mappings: %w", err)
+	}
+	var maps []IDMap
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		var m IDMap
+		if _, err := fmt.Sscan(lines.Text(), &m.Inside, &m.Outside, &m.Size); err != nil {
+			return nil, fmt.Errorf("parsing %s: line %q: %w", path, lines.Text(), err)
+		}
+		maps = append(maps, m)
+	}
+	return maps, nil
+}
+
+// write maps the ids of a fresh user namespace whose first process is pid.
+func (m *Mapping) write(pid int) error {
+	if !m.privileged && !m.Single {
+		return m.writeByHelpers(pid)
+	}
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	if m.Single {
+		// user_namespaces(7): an unprivileged writer of gid_map must give up setgroups first.
+		if err := os.WriteFile(proc+"setgroups", []byte("deny"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("mapping group ids: %w", err)
+		}
+	}
+	if err := os.WriteFile(proc+"uid_map", lines(m.UIDs), 0); err != nil {
+		return fmt.Errorf("mapping user ids: %w", explainMapping(err))
+	}
+	if err := os.WriteFile(proc+"gid_map", lines(m.GIDs), 0); err != nil {
+		return fmt.Errorf("mapping group ids: %w", explainMapping(err))
+	}
+	return nil
+}
+
+func lines(maps []IDMap) []byte {
+	var b []byte
+	for _, m := range maps {
+		b = fmt.Appendf(b, "%d %d %d\n", m.Inside, m.Outside, m.Size)
+	}
+	return b
+}
+
+// writeByHelpers runs newuidmap and newgidmap at the same time: each takes about
+// 2 ms, most of it the start of a set-id program.
+func (m *Mapping) writeByHelpers(pid int) error {
+	var wait sync.WaitGroup
+	var uidErr, gidErr error
+	wait.Go(func() { uidErr = runHelper("newuidmap", pid, m.UIDs) })
+	gidErr = runHelper("newgidmap", pid, m.GIDs)
+	wait.Wait()
+	return errors.Join(uidErr, gidErr)
+}
+
+func runHelper(name string, pid int, maps []IDMap) error {
+	args := []string{strconv.Itoa(pid)}
+	for _, m := range maps {
+		args = append(args, strconv.Itoa(int(m.Inside)), strconv.Itoa(int(m.Outside)), strconv.Itoa(int(m.Size)))
+	}
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return explainHelper(name, args, strings.TrimSpace(string(out)), err)
+	}
+	return nil
+}

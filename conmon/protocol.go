@@ -1,6 +1,7 @@
 package conmon
 
 import (
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -16,7 +17,11 @@ import (
 //	  │  ◀── Started{pid} | Failure     │   Failure ends the conversation
 //	  │  ◀── stdout, stderr bytes       │
 //	  │ stdin bytes, EOF, Resize, Signal ──▶
+//	  │  ◀── StdinTaken                 │   one for each packet of stdin: flow control
 //	  │  ◀── Exited{code}               │   always last
+//
+// At most stdinWindow packets of stdin are under way: a container that does not
+// read its input holds up its writer, but no signal and no resize behind it.
 type kind byte
 
 const (
@@ -26,20 +31,22 @@ const (
 	kindSignal
 	kindWait
 	kindResize
-	kindStdin    // raw
-	kindStdinEOF //
+	kindStdin      // raw
+	kindStdinEOF   // empty
+	kindStdinTaken // empty
 	kindStarted
 	kindStdout // raw
 	kindStderr // raw
 	kindExited
 	kindFailure
-	kindDone // the answer to Signal
+	kindDone // empty: the answer to a Signal that opened the conversation
 )
 
-// maxPacket bounds a message; stream data is cut into packets of at most maxData.
+// maxPacket bounds a message; stream data is cut into packets of maxData.
 const (
-	maxPacket = 128 << 10
-	maxData   = 32 << 10
+	maxPacket   = 160 << 10
+	maxData     = 32 << 10
+	stdinWindow = 4
 )
 
 // Setup is the first message to a fresh shim: all that it must know beside the OCI
@@ -47,7 +54,7 @@ const (
 type Setup struct {
 	Container  string // id
 	Dir        string // its folder, absolute
-	Name       string
+	Root       string // the store's root
 	Stack      store.Stack
 	User       string   // "name|uid[:group|gid]", looked up in the container's own files
 	GroupAdd   []string // names or numbers
@@ -58,11 +65,9 @@ type Setup struct {
 	Log        store.LogConfig
 	Seccomp    bool // seccomp.bpf lies in the folder
 	Attach     Attach
-	// Direct says which of stdin, stdout and stderr were passed as descriptors
-	// "stdin", "stdout", "stderr" to be the container's own.
+	// Direct says which of stdin, stdout and stderr are passed as descriptors to be
+	// the container's own.
 	Direct [3]bool
-	// Wait keeps the starter's connection open until the end, although it attaches nothing.
-	Wait bool
 }
 
 // Attach says which streams a client wants, and its terminal's size.
@@ -74,27 +79,26 @@ type Attach struct {
 // Size is a terminal's.
 type Size struct{ Rows, Columns uint16 }
 
-// ExecRequest asks for a further process in the container. Env is complete but for HOME.
+// ExecRequest asks for a further process in the container.
 type ExecRequest struct {
-	Args       []string
-	Env        []string
-	Cwd        string
-	User       string // "" is the container's
-	Terminal   bool
-	Privileged bool
-	Detach     bool // outlives this connection; no streams
-	Attach     Attach
-	Direct     [3]bool // like Setup's; descriptors come with the message, in order
+	Process  *specs.Process // complete but for the user's ids and HOME
+	User     string         // "name|uid[:group|gid]"
+	GroupAdd []string
+	Detach   bool // the process outlives this connection and has no streams
+	Attach   Attach
+	Direct   [3]bool // as in Setup; the descriptors come with the message, in order
+	// Unconfined leaves the container's seccomp filter out (exec --privileged).
+	Unconfined bool
 }
 
-// SignalRequest sends a signal to the container's first process.
+// SignalRequest sends a signal to a process: to the container's first one when it
+// opens a conversation, else to the one that the conversation is about.
 type SignalRequest struct{ Signal int }
 
 // Started says that the process was executed.
-type Started struct{ PID int } // in the host's PID namespace
+type Started struct{ PID int } // in the caller's PID namespace
 
-// Exited says how a process ended: 0 to 255, 128+n for a signal. Failed to clean
-// up is no matter for the one who waits.
+// Exited says how a process ended: 0 to 255, 128+n for a signal.
 type Exited struct {
 	Code    int
 	Removed bool // --rm: the container is out of the store

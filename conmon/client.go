@@ -1,0 +1,237 @@
+package conmon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/skiff-containers/skiff/store"
+	"golang.org/x/sys/unix"
+)
+
+// Client is a connection to the shim of a running container. It is good for one
+// request: Attach, Exec, Signal or Wait.
+type Client struct{ conn *conn }
+
+// ErrGone says that no shim serves the container: it does not run.
+var ErrGone = errors.New("the container is not running")
+
+// socketName lies in the container's folder, beside alive.
+const socketName = "shim.sock"
+
+// Dial connects to a container's shim, or returns ErrGone.
+func Dial(c *store.Container) (*Client, error) {
+	folder, err := unix.Open(c.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, ErrGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to container %.12s: %w", c.ID, err)
+	}
+	defer unix.Close(folder)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to container %.12s: %w", c.ID, err)
+	}
+	err = unix.Connect(fd, socketAddress(folder))
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
+		unix.Close(fd)
+		return nil, ErrGone
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("connecting to container %.12s: %w", c.ID, err)
+	}
+	conn, err := newConn(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{conn}, nil
+}
+
+// socketAddress names the socket through the folder's descriptor: the path of a
+// store may be longer than the 108 bytes of sun_path (unix(7)).
+func socketAddress(folder int) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: filepath.Join("/proc/self/fd", fmt.Sprint(folder), socketName)}
+}
+
+// Close ends the conversation.
+func (c *Client) Close() { c.conn.close() }
+
+// Attach connects to the container's streams. The client must not be used again.
+func (c *Client) Attach(a Attach) (*Session, error) {
+	return c.open(kindAttach, a, nil)
+}
+
+// Exec starts a further process. Direct descriptors become the process's own; the
+// caller still closes its copies. The error is a *[Failure] where the process
+// could not be started. The client must not be used again.
+func (c *Client) Exec(r ExecRequest, direct [3]*os.File) (*Session, error) {
+	var files []*os.File
+	for i, f := range direct {
+		if r.Direct[i] = f != nil; f != nil {
+			files = append(files, f)
+		}
+	}
+	return c.open(kindExec, r, files)
+}
+
+func (c *Client) open(k kind, request any, files []*os.File) (*Session, error) {
+	if err := c.conn.send(k, request, files...); err != nil {
+		c.Close()
+		return nil, gone(err)
+	}
+	return newSession(c.conn)
+}
+
+// Signal sends a signal to the container's first process and returns when it was sent.
+func (c *Client) Signal(signal int) error {
+	if err := c.conn.send(kindSignal, SignalRequest{signal}); err != nil {
+		return gone(err)
+	}
+	k, body, _, err := c.conn.recv()
+	switch {
+	case err != nil:
+		return gone(err)
+	case k == kindDone:
+		return nil
+	case k == kindFailure:
+		failure, err := decode[Failure](body)
+		if err != nil {
+			return err
+		}
+		return &failure
+	}
+	return fmt.Errorf("sending a signal: unexpected answer %d", k)
+}
+
+// Wait returns when the container has ended and everything that it left is cleaned
+// up, or with the context's error. ErrGone says that the shim died without a word.
+func (c *Client) Wait(ctx context.Context) (Exited, error) {
+	stop := context.AfterFunc(ctx, c.Close)
+	defer stop()
+	if err := c.conn.send(kindWait, nil); err != nil {
+		return Exited{}, errors.Join(ctx.Err(), gone(err))
+	}
+	k, body, _, err := c.conn.recv()
+	switch {
+	case ctx.Err() != nil:
+		return Exited{}, ctx.Err()
+	case err != nil:
+		return Exited{}, gone(err)
+	case k != kindExited:
+		return Exited{}, fmt.Errorf("waiting for a container: unexpected answer %d", k)
+	}
+	return decode[Exited](body)
+}
+
+// gone turns the end of a conversation into ErrGone.
+func gone(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed) {
+		return ErrGone
+	}
+	return err
+}
+
+// Session is a running process to which this one is connected. Recv is for one
+// goroutine, the other methods for any.
+type Session struct {
+	PID    int // of the process, in our PID namespace
+	conn   *conn
+	window chan struct{} // holds a token for each packet of stdin under way
+	ended  chan struct{} // closed after the last event
+	once   sync.Once
+}
+
+func (s *Session) end() { s.once.Do(func() { close(s.ended) }) }
+
+// newSession waits for the word that the process was executed.
+func newSession(c *conn) (*Session, error) {
+	k, body, _, err := c.recv()
+	if err == nil {
+		switch k {
+		case kindStarted:
+			started, err := decode[Started](body)
+			if err != nil {
+				c.close()
+				return nil, err
+			}
+			return &Session{PID: started.PID, conn: c, window: make(chan struct{}, stdinWindow), ended: make(chan struct{})}, nil
+		case kindFailure:
+			failure, decodeErr := decode[Failure](body)
+			if err = decodeErr; err == nil {
+				err = &failure
+			}
+		default:
+			err = fmt.Errorf("starting a process: unexpected answer %d", k)
+		}
+	}
+	c.close()
+	return nil, gone(err)
+}
+
+// Event is what happened in a session: exactly one field is set.
+type Event struct {
+	Stdout, Stderr []byte // valid until the next Recv
+	Exited         *Exited
+}
+
+// Recv returns the next event, ErrGone when the shim has left without telling the end.
+func (s *Session) Recv() (Event, error) {
+	for {
+		k, body, _, err := s.conn.recv()
+		if err != nil {
+			s.end()
+			return Event{}, gone(err)
+		}
+		switch k {
+		case kindStdout:
+			return Event{Stdout: body}, nil
+		case kindStderr:
+			return Event{Stderr: body}, nil
+		case kindStdinTaken:
+			<-s.window
+		case kindExited:
+			s.end()
+			exited, err := decode[Exited](body)
+			return Event{Exited: &exited}, err
+		}
+	}
+}
+
+// SendStdin gives bytes to the process's standard input. It waits while the
+// process does not read, as long as another goroutine calls Recv.
+func (s *Session) SendStdin(data []byte) error {
+	for len(data) > 0 {
+		n := min(len(data), maxData)
+		select {
+		case s.window <- struct{}{}:
+		case <-s.ended:
+			return ErrGone
+		}
+		if err := s.conn.sendData(kindStdin, data[:n]); err != nil {
+			return gone(err)
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// CloseStdin says that no more input comes.
+func (s *Session) CloseStdin() error { return gone(s.conn.send(kindStdinEOF, nil)) }
+
+// Resize tells the process's terminal the size of ours.
+func (s *Session) Resize(size Size) error { return gone(s.conn.send(kindResize, size)) }
+
+// Signal sends a signal to the session's process.
+func (s *Session) Signal(signal int) error {
+	return gone(s.conn.send(kindSignal, SignalRequest{signal}))
+}
+
+// Close leaves the session. A container runs on; a process that Exec started
+// without Detach is killed.
+func (s *Session) Close() { s.conn.close() }

@@ -1,0 +1,169 @@
+package conmon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is one end of a conversation. Sends may come from several goroutines, each
+// packet stays whole; one goroutine receives.
+type conn struct {
+	file    *os.File
+	raw     syscall.RawConn
+	sending sync.Mutex
+	buffer  []byte // of recv
+}
+
+// newConn takes over a SOCK_SEQPACKET descriptor.
+func newConn(fd int) (*conn, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("preparing a socket: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "conversation")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("preparing a socket: %w", err)
+	}
+	return &conn{file: file, raw: raw}, nil
+}
+
+func (c *conn) close() { c.file.Close() }
+
+// send writes one message with a JSON body (nil: none) and descriptors.
+func (c *conn) send(k kind, body any, files ...*os.File) error {
+	packet := []byte{byte(k)}
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encoding a message: %w", err)
+		}
+		packet = append(packet, text...)
+	}
+	if len(packet) > maxPacket {
+		return fmt.Errorf("sending a message: %w", unix.EMSGSIZE)
+	}
+	var rights []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			raw, err := f.SyscallConn()
+			if err != nil {
+				return fmt.Errorf("passing %s: %w", f.Name(), err)
+			}
+			if err := raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
+				return fmt.Errorf("passing %s: %w", f.Name(), err)
+			}
+		}
+		rights = unix.UnixRights(fds...)
+	}
+	return c.write(packet, rights)
+}
+
+// sendData writes stream bytes, cut into packets.
+func (c *conn) sendData(k kind, data []byte) error {
+	packet := make([]byte, 0, 1+min(len(data), maxData))
+	for len(data) > 0 {
+		n := min(len(data), maxData)
+		packet = append(append(packet[:0], byte(k)), data[:n]...)
+		if err := c.write(packet, nil); err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+func (c *conn) write(packet, rights []byte) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	var err error
+	if e := c.raw.Write(func(fd uintptr) bool {
+		for {
+			err = unix.Sendmsg(int(fd), packet, rights, nil, unix.MSG_NOSIGNAL)
+			if !errors.Is(err, unix.EINTR) {
+				return !errors.Is(err, unix.EAGAIN)
+			}
+		}
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// recv reads the next message. The body is valid until the next call. It returns
+// io.EOF where the other end has left.
+func (c *conn) recv() (k kind, body []byte, files []*os.File, err error) {
+	if c.buffer == nil {
+		c.buffer = make([]byte, maxPacket)
+	}
+	var n, rightsLength, flags int
+	var rights [64]byte // room for three descriptors and more
+	if e := c.raw.Read(func(fd uintptr) bool {
+		for {
+			n, rightsLength, flags, _, err = unix.Recvmsg(int(fd), c.buffer, rights[:], unix.MSG_CMSG_CLOEXEC)
+			if !errors.Is(err, unix.EINTR) {
+				return !errors.Is(err, unix.EAGAIN)
+			}
+		}
+	}); e != nil {
+		return 0, nil, nil, e
+	}
+	switch {
+	case errors.Is(err, unix.ECONNRESET):
+		return 0, nil, nil, io.EOF
+	case err != nil:
+		return 0, nil, nil, err
+	case n == 0:
+		return 0, nil, nil, io.EOF
+	}
+	if rightsLength > 0 {
+		files = received(rights[:rightsLength])
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		closeAll(files)
+		return 0, nil, nil, fmt.Errorf("receiving a message: %w", unix.EMSGSIZE)
+	}
+	return kind(c.buffer[0]), c.buffer[1:n], files, nil
+}
+
+func received(rights []byte) (files []*os.File) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil
+	}
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "passed"))
+		}
+	}
+	return files
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// decode parses a JSON body.
+func decode[T any](body []byte) (v T, err error) {
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, fmt.Errorf("decoding a message: %w", err)
+	}
+	return v, nil
+}

@@ -164,6 +164,10 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 			goto fail
 		}
 	}
+	// What the caller's own parent left open without close-on-exec is nobody's business here.
+	if _, _, errno = syscall.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(len(p.sources)), ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC); errno != 0 && errno != syscall.ENOSYS && errno != syscall.EINVAL {
+		goto fail
+	}
 	fd = uintptr(p.programFile)
 	if p.readOnly {
 		// The path is opened again here: a descriptor from before the clone belongs

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/skiff-containers/skiff/run"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// Main runs the command that argv names and returns the exit code of the
+// process: Docker's, see exit.go. It reads and writes the process's standard streams.
+func Main(argv []string) int {
+	p := &program{streams: &streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}}
+	var args []string
+	if len(argv) > 1 {
+		args = argv[1:]
+	}
+	return p.main(args)
+}
+
+// program is one invocation: what its commands share.
+type program struct {
+	*streams
+	root   string // --root
+	debug  bool
+	config *dockerConfig // nil until asked for
+}
+
+func (p *program) main(args []string) (code int) {
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	// Deferred calls run last in, first out: the terminal is whole again before
+	// a panic is told on it.
+	defer p.recoverPanic(&code)
+	defer p.terminalState().restore()
+
+	err := p.execute(ctx, args)
+	if err == nil {
+		return 0
+	}
+	err = withInterruption(ctx, err)
+	p.terminalState().restore()
+	p.report(err)
+	return exitCode(err)
+}
+
+// execute finds the command that args name and runs it.
+func (p *program) execute(ctx context.Context, args []string) error {
+	root := newRoot(p, args)
+	root.SetArgs(args)
+	root.SetOut(p.data())
+	root.SetErr(p.talk())
+	return root.ExecuteContext(ctx)
+}
+
+// engine opens the store that --root names.
+func (p *program) engine() (*run.Engine, error) {
+	root := p.root
+	if root == "" {
+		var err error
+		if root, err = store.DefaultRoot(); err != nil {
+			return nil, err
+		}
+	} else if abs, err := absolute(root); err != nil {
+		return nil, err
+	} else {
+		root = abs
+	}
+	s, err := store.Open(root)
+	if err != nil {
+		return nil, err
+	}
+	return &run.Engine{Store: s, Notice: p.notice}, nil
+}
+
+// recoverPanic turns a panic into one sentence; --debug adds the stack.
+func (p *program) recoverPanic(code *int) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	*code = codeSkiff
+	p.report(&hinted{fmt.Errorf("internal fault: %v", fault), "please report it, with the output of the same command under skiff --debug"})
+	if p.debug {
+		p.talk().Write(debug.Stack())
+	}
+}
+
+// notice tells the user something that is no error.
+func (p *program) notice(text string) { p.say(cyan, "note:", text) }
+
+// report prints an error, each part of a joined one on a line of its own, and the
+// hint that belongs to it.
+func (p *program) report(err error) {
+	for _, part := range parts(err) {
+		if silent(part) {
+			continue
+		}
+		var usage *usageError
+		if errors.As(part, &usage) {
+			p.say(red, "skiff:", usage.text())
+			continue
+		}
+		p.say(red, "skiff:", part.Error())
+		if hint := hintOf(part); hint != "" {
+			p.say(cyan, "hint:", hint)
+		}
+		if p.debug {
+			p.reportCauses(part)
+		}
+	}
+}
+
+// reportCauses shows what an error is made of, for --debug.
+func (p *program) reportCauses(err error) {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		p.say(cyan, "debug:", fmt.Sprintf("%T: %s", e, e.Error()))
+	}
+}

@@ -1,0 +1,26 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func newContainer(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "container",
+		Short:             "Manage containers",
+		Args:              unknownCommand,
+		RunE:              help,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.AddCommand(
+		newAttach(p), newCreate(p), newExec(p), newContainerInspect(p), newKill(p), newLogs(p),
+		newContainerLs(p), newRestart(p), newRm(p), newRun(p), newStart(p), newStop(p), newWait(p),
+	)
+	return cmd
+}
+
+// newContainerLs is ps under the name that it has here.
+func newContainerLs(p *program) *cobra.Command {
+	cmd := newPs(p)
+	cmd.Use = "ls [OPTIONS]"
+	cmd.Aliases = []string{"list", "ps"}
+	return cmd
+}

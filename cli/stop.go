@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/skiff-containers/skiff/completions"
+	"github.com/skiff-containers/skiff/run"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/spf13/cobra"
+)
+
+func newStop(p *program) *cobra.Command {
+	var o stopFlags
+	cmd := &cobra.Command{
+		Use:         "stop [OPTIONS] CONTAINER [CONTAINER...]",
+		Short:       "Stop one or more running containers",
+		Annotations: aliases("skiff container stop, skiff stop"),
+		Example: `  skiff stop web
+  skiff stop -t 60 database     a minute instead of ten seconds before SIGKILL`,
+		Args:              minArgs(1),
+		ValidArgsFunction: p.completeContainers(0, store.Running),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := p.engine()
+			if err != nil {
+				return err
+			}
+			return runStop(cmd.Context(), e, p.streams, args, o.options())
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+func runStop(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.StopOptions) error {
+	return each(s.data(), refs, func(ref string) (string, error) {
+		return ref, e.Stop(ctx, ref, o)
+	})
+}
+
+// stopFlags are those of stop and restart.
+type stopFlags struct {
+	signal  string
+	seconds *int
+}
+
+func (f *stopFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.signal, "signal", "s", "", "Signal to send to the container")
+	flags.VarP(optionalInt{&f.seconds}, "timeout", "t", "Seconds to wait before killing the container")
+	flags.Var(optionalInt{&f.seconds}, "time", "Seconds to wait before killing the container")
+	flags.Lookup("time").Hidden = true // what docker called --timeout before 28
+	completeFlagBy(cmd, "signal", completions.Signals)
+}
+
+func (f *stopFlags) options() run.StopOptions {
+	o := run.StopOptions{Signal: f.signal}
+	if f.seconds != nil {
+		timeout := time.Duration(*f.seconds) * time.Second
+		o.Timeout = &timeout
+	}
+	return o
+}

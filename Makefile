@@ -56,7 +56,7 @@ install-completions:
 demo: ## set up what this machine lacks, then run skiff for real, with no outside registry
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory build
-	@scripts/demo
+	@GO=$(GO) scripts/demo
 
 .PHONY: test
 test: ## set up what the tests need, then lint and run all tests
@@ -74,13 +74,13 @@ lint: ## gofmt, go vet, staticcheck
 bench: ## compare with podman, crun and bubblewrap on this machine; writes docs/bench.*
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory build
-	@scripts/bench
+	@GO=$(GO) scripts/bench
 
 .PHONY: test-vm
 test-vm: ## boot a Debian in QEMU and try skiff on it as its user would
 	@scripts/setup vm demo
 	@$(MAKE) --no-print-directory build
-	@scripts/vm/test
+	@GO=$(GO) scripts/vm/test
 
 .PHONY: clean
 clean: ## delete what was built

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,6 +64,24 @@ func WriteJSON(path string, v any, d Durability) error {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return WriteFile(path, data, d)
+}
+
+// writeFresh writes v as JSON to a file that must not exist and that nobody reads
+// yet, as its folder is being staged.
+func writeFresh(path string, v any, d Durability) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil && d == Durable {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // ReadJSON reads the JSON file at path into v.

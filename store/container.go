@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strings"
-	"time"
+
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // Container is one container's folder. The zero value is of no use; Create,
@@ -26,10 +26,9 @@ var (
 	ErrNoContainer = errors.New("no such container")
 	ErrNameTaken   = errors.New("name is taken")
 	ErrAmbiguous   = errors.New("several containers match")
+	ErrRunning     = errors.New("the container is running")
+	ErrDamaged     = errors.New("the container is damaged")
 )
-
-// ValidName is Docker's rule for the names of containers.
-var ValidName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // NewID returns a fresh container id.
 func NewID() string {
@@ -48,29 +47,18 @@ func (s *Store) Create(record *Record, d Durability, fill func(dir string) error
 	if err != nil {
 		return nil, err
 	}
-	defer claim.Close()
+	defer claim.Unlock()
 	named := false
 	defer func() {
 		if err != nil {
 			if named {
-				os.Remove(s.path("names", record.Name))
+				s.freeName(record.Name, record.ID)
 			}
 			os.RemoveAll(staging)
 			err = fmt.Errorf("creating container %q: %w", record.Name, err)
 		}
 	}()
-	for _, folder := range []string{"upper", "work", "merged"} {
-		if err := os.Mkdir(filepath.Join(staging, folder), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	if err := WriteJSON(filepath.Join(staging, "record.json"), record, d); err != nil {
-		return nil, err
-	}
-	if err := WriteState(staging, &State{Status: Created}, d); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(staging, "alive"), nil, 0o600); err != nil {
+	if err := lay(staging, record, d); err != nil {
 		return nil, err
 	}
 	if err := fill(staging); err != nil {
@@ -95,40 +83,25 @@ func (s *Store) Create(record *Record, d Durability, fill func(dir string) error
 	return c, nil
 }
 
-// takeName points names/<name> at id. A name that leads nowhere was left by a
-// process that died between two steps of Create or Remove, and is taken over.
-func (s *Store) takeName(name, id string) error {
-	link := s.path("names", name)
-	if err := os.Symlink(id, link); !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	lock, err := s.Lock("names")
-	if err != nil {
-		return err
-	}
-	defer lock.Unlock()
-	holder, err := os.Readlink(link)
-	if err == nil && s.claimed(holder) {
-		return fmt.Errorf("%w by container %.12s", ErrNameTaken, holder)
-	}
-	if err == nil {
-		if err := os.Remove(link); err != nil {
+// lay writes what every container's folder has. Nobody reads it yet, so nothing
+// needs to be renamed into place.
+func lay(dir string, record *Record, d Durability) error {
+	for _, folder := range []string{"upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := os.Symlink(id, link); errors.Is(err, os.ErrExist) {
-		return ErrNameTaken
-	} else {
+	if err := writeFresh(filepath.Join(dir, "record.json"), record, d); err != nil {
 		return err
 	}
-}
-
-// claimed tells whether a container of that id exists or is just being made.
-func (s *Store) claimed(id string) bool {
-	if _, err := os.Lstat(s.path("containers", id)); err == nil {
-		return true
+	if err := writeFresh(filepath.Join(dir, "state.json"), &State{Status: Created}, d); err != nil {
+		return err
 	}
-	return s.staged(s.path("tmp", "create-"+id))
+	f, err := os.OpenFile(filepath.Join(dir, "alive"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Find resolves a name, an id, or a unique prefix of an id, in that order as Docker does.
@@ -140,7 +113,7 @@ func (s *Store) Find(ref string) (*Container, error) {
 			return c, nil
 		}
 	}
-	if ValidName.MatchString(ref) {
+	if ValidName(ref) {
 		if id, err := os.Readlink(s.path("names", ref)); err == nil {
 			if c := s.byID(id); c != nil {
 				return c, nil
@@ -204,92 +177,27 @@ func (s *Store) Containers() ([]*Container, error) {
 	return all, nil
 }
 
-// Record reads what was asked. It fails with ErrNoContainer where the container went meanwhile.
+// Record reads what was asked. It fails with ErrNoContainer where the container went
+// meanwhile, and with ErrDamaged where the file cannot be understood: such a
+// container can be removed, and nothing else.
 func (c *Container) Record() (*Record, error) {
 	var r Record
-	if err := ReadJSON(filepath.Join(c.Dir, "record.json"), &r); errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %.12s", ErrNoContainer, c.ID)
-	} else if err != nil {
-		return nil, fmt.Errorf("reading container %.12s: %w", c.ID, err)
+	if err := ReadJSON(filepath.Join(c.Dir, "record.json"), &r); err != nil {
+		return nil, c.explain("record.json", err)
 	}
 	return &r, nil
 }
 
-// WriteState replaces state.json in a container's folder.
-func WriteState(dir string, state *State, d Durability) error {
-	return WriteJSON(filepath.Join(dir, "state.json"), state, d)
-}
-
-// State says what became of the container, and is the one place that knows
-// whether it runs: state.json, the lock on alive, and the identity of its first process.
-//
-// Where the shim died without a word, the container's first process is killed and
-// waited for before State returns, so that nothing touches its files any longer;
-// the state is then Exited with code 137 and Error says why, and is written back.
-func (c *Container) State() (*State, error) {
-	var state State
-	if err := ReadJSON(filepath.Join(c.Dir, "state.json"), &state); errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %.12s", ErrNoContainer, c.ID)
-	} else if err != nil {
-		return nil, fmt.Errorf("reading container %.12s: %w", c.ID, err)
-	}
-	if state.Status != Running {
-		return &state, nil
-	}
-	held, err := alive(c.Dir)
-	if err != nil || held {
-		return &state, err
-	}
-	return c.bury(state)
-}
-
-// bury ends a container whose shim is gone. The state is read again under a lock,
-// as the shim may have written its end between our two looks.
-func (c *Container) bury(old State) (*State, error) {
-	lock, err := c.store.Lock("container-" + c.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.store.forget("container-"+c.ID, lock)
-	var state State
-	if err := ReadJSON(filepath.Join(c.Dir, "state.json"), &state); errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %.12s", ErrNoContainer, c.ID)
-	} else if err != nil {
-		return nil, err
-	}
-	if state.Status != Running || state.Shim != old.Shim {
-		return &state, nil
-	}
-	if err := state.Init.KillAndWait(10 * time.Second); err != nil {
-		return nil, fmt.Errorf("ending container %.12s, whose shim died: %w", c.ID, err)
-	}
-	state.Status, state.ExitCode, state.FinishedAt = Exited, 137, time.Now().UTC()
-	state.Error = "the shim was killed"
-	if state.Init.Boot != bootID() {
-		state.Error = "the machine was restarted"
-	}
-	c.store.Leave(c.ID)
-	return &state, WriteState(c.Dir, &state, Durable)
-}
-
-// Unlink takes the container out of the store in one step: its folder moves under
-// tmp/, from where [Store.Sweep] or the caller deletes it, and its name is free.
-// It returns the folder's new path.
-func (c *Container) Unlink() (string, error) {
-	name := ""
-	if r, err := c.Record(); err == nil {
-		name = r.Name
-	}
-	gone := c.store.path("tmp", "remove-"+c.ID)
-	if err := os.Rename(c.Dir, gone); errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("%w: %.12s", ErrNoContainer, c.ID)
-	} else if err != nil {
-		return "", fmt.Errorf("removing container %.12s: %w", c.ID, err)
-	}
-	if name != "" {
-		if id, err := os.Readlink(c.store.path("names", name)); err == nil && id == c.ID {
-			os.Remove(c.store.path("names", name))
+// explain tells a container that went from one whose files are broken.
+func (c *Container) explain(file string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		if _, gone := os.Lstat(c.Dir); errors.Is(gone, os.ErrNotExist) {
+			return fmt.Errorf("%w: %.12s", ErrNoContainer, c.ID)
 		}
 	}
-	return gone, nil
+	return &userns.HostError{
+		What: fmt.Sprintf("reading %s of container %.12s", file, c.ID),
+		Hint: fmt.Sprintf("skiff rm -f %.12s", c.ID),
+		Err:  errors.Join(ErrDamaged, err),
+	}
 }

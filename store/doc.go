@@ -6,10 +6,12 @@
 // asked: what runs is told by locks that the kernel holds.
 //
 //	version                             format of the tree
+//	driver                              what probing the storage drivers has shown, for this boot
+//	boot                                symlink to the boot after which everything was looked at
 //	blobs/sha256/<hex>                  manifests, configs and layers as served
 //	refs/<registry>/<repo>/_tags/<tag>  what a tag names, one small file each
 //	layers/<diff id>/                   unpacked layers, immutable
-//	containers/<id>/                    record.json, config.json, state.json, alive, upper/, work/, log
+//	containers/<id>/                    record.json, config.json, state.json, alive, upper/, work/, log, driver
 //	names/<name>                        symlink to the id of a container
 //	live/<who>                          symlink to "<pid>.<start>.<boot id>" of a process in the user's namespace
 //	tmp/                                staging and what is being deleted; swept

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
@@ -27,20 +28,7 @@ func (s *Store) Enter(cmd *userns.Command, namespaces uintptr, who string) (*use
 	if err != nil {
 		return nil, nil, err
 	}
-	entry := &Entry{Mapping: mapping}
-	holder, holderMapping, err := s.holder(mapping)
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd.BecomeRoot = true
-	if holder != nil {
-		defer holder.Close()
-		entry.Joined, entry.Stale = true, !holderMapping.Equal(mapping)
-		cmd.Join, cmd.JoinFlags, cmd.Unshare = holder, unix.CLONE_NEWUSER, namespaces
-	} else {
-		cmd.Create, cmd.Mapping = unix.CLONE_NEWUSER|namespaces, mapping
-	}
-	process, err := cmd.Start()
+	process, entry, err := s.enter(cmd, namespaces, mapping)
 	if err != nil {
 		return nil, nil, userns.Explain(err)
 	}
@@ -50,6 +38,31 @@ func (s *Store) Enter(cmd *userns.Command, namespaces uintptr, who string) (*use
 		return nil, nil, err
 	}
 	return process, entry, nil
+}
+
+// enter starts cmd in U. Where the process that was to be joined ended in the
+// meantime, another one is tried before a new U is made.
+func (s *Store) enter(cmd *userns.Command, namespaces uintptr, mapping *userns.Mapping) (*userns.Process, *Entry, error) {
+	cmd.BecomeRoot = true
+	for range 3 {
+		holder, have, err := s.holder(mapping)
+		if err != nil {
+			return nil, nil, err
+		}
+		if holder == nil {
+			break
+		}
+		cmd.Join, cmd.JoinFlags, cmd.Unshare = holder, unix.CLONE_NEWUSER, namespaces
+		process, err := cmd.Start()
+		holder.Close()
+		cmd.Join, cmd.JoinFlags, cmd.Unshare = nil, 0, 0
+		if !errors.Is(err, unix.ESRCH) {
+			return process, &Entry{Mapping: mapping, Joined: true, Stale: !have.Equal(mapping)}, err
+		}
+	}
+	cmd.Create, cmd.Mapping = unix.CLONE_NEWUSER|namespaces, mapping
+	process, err := cmd.Start()
+	return process, &Entry{Mapping: mapping}, err
 }
 
 // Entry tells how a process came into the user namespace.
@@ -76,8 +89,61 @@ func (s *Store) register(pid int, who string) error {
 	return nil
 }
 
-// Leave takes a process out of live/. The process itself calls it last, or its parent after its end.
+// confirm makes sure that the calling process stands in live/ under who.
+func (s *Store) confirm(who string) error {
+	if _, err := os.Lstat(s.path("live")); err != nil {
+		return nil // the folder is not in a store
+	}
+	self, err := Identify(os.Getpid())
+	if err != nil {
+		return err
+	}
+	if text, err := os.Readlink(s.path("live", who)); err == nil && text == self.String() {
+		return nil
+	}
+	lock, err := s.Lock("userns")
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return s.register(self.PID, who)
+}
+
+// Leave takes a process out of live/. The process itself calls it last, or its
+// parent after its end.
 func (s *Store) Leave(who string) { os.Remove(s.path("live", who)) }
+
+// leaveIf is Leave where the entry still is what the caller saw: the same
+// container may have been started again meanwhile.
+func (s *Store) leaveIf(who, text string) error {
+	lock, err := s.Lock("userns")
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	if now, err := os.Readlink(s.path("live", who)); err == nil && now == text {
+		return os.Remove(s.path("live", who))
+	}
+	return nil
+}
+
+// intent begins the names in live/ of processes that are about to start a container.
+const intent = "start-"
+
+// Intend notes that the calling process creates the container and will start it:
+// should it die before the shim has taken over, a container made with --rm is not
+// left behind, as the next Sweep removes it. Done takes the note back.
+func (s *Store) Intend(id string) (done func(), err error) {
+	self, err := Identify(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	path := s.path("live", intent+id)
+	if err := os.Symlink(self.String(), path); err != nil {
+		return nil, fmt.Errorf("starting container %.12s: %w", id, err)
+	}
+	return func() { os.Remove(path) }, nil
+}
 
 // Live lists what stands in live/: who, and the process that it names.
 func (s *Store) Live() (map[string]ProcessID, error) {
@@ -107,7 +173,10 @@ func (s *Store) holder(want *userns.Mapping) (pidfd *os.File, have *userns.Mappi
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, id := range live {
+	for who, id := range live {
+		if strings.HasPrefix(who, intent) {
+			continue // not in U
+		}
 		candidate, err := id.Open()
 		if err != nil || candidate == nil {
 			continue

@@ -17,37 +17,75 @@ type Lock struct{ file *os.File }
 // Lock waits for the exclusive lock with a name of the store's own, such as
 // "userns" or "layer-sha256-…". Other processes that ask for it wait meanwhile.
 func (s *Store) Lock(name string) (*Lock, error) {
-	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := lockPath(s.path("locks", name), os.O_RDWR|os.O_CREATE, unix.LOCK_EX)
 	if err != nil {
 		return nil, fmt.Errorf("locking %q: %w", name, err)
 	}
-	if err := flock(f, unix.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking %q: %w", name, err)
-	}
-	return &Lock{f}, nil
+	return lock, nil
 }
 
 // TryLock is Lock that does not wait: where another process holds the lock it
 // returns nil and no error.
 func (s *Store) TryLock(name string) (*Lock, error) {
-	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := lockPath(s.path("locks", name), os.O_RDWR|os.O_CREATE, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("locking %q: %w", name, err)
 	}
-	switch err := flock(f, unix.LOCK_EX|unix.LOCK_NB); {
-	case errors.Is(err, unix.EWOULDBLOCK):
+	return lock, nil
+}
+
+// lockPath opens path and locks it. What was locked may have been removed or
+// replaced while it was waited for: the lock counts only where the path still
+// leads to it.
+func lockPath(path string, flags, how int) (*Lock, error) {
+	for {
+		f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(f, how); err != nil {
+			f.Close()
+			return nil, err
+		}
+		if same, err := leadsTo(path, f); err != nil || same {
+			if err != nil {
+				f.Close()
+				return nil, err
+			}
+			return &Lock{f}, nil
+		}
 		f.Close()
-		return nil, nil
-	case err != nil:
-		f.Close()
-		return nil, fmt.Errorf("locking %q: %w", name, err)
 	}
-	return &Lock{f}, nil
+}
+
+// leadsTo tells whether path names the open file f.
+func leadsTo(path string, f *os.File) (bool, error) {
+	defer runtime.KeepAlive(f)
+	var there, held unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &held); err != nil {
+		return false, err
+	}
+	if err := unix.Lstat(path, &there); errors.Is(err, unix.ENOENT) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return there.Ino == held.Ino && there.Dev == held.Dev, nil
 }
 
 // Unlock gives the lock back.
 func (l *Lock) Unlock() { l.file.Close() }
+
+// Discard deletes the lock's file and gives the lock back: for locks that are
+// named after things which come and go. Whoever waits for it or asks later locks
+// a new file.
+func (l *Lock) Discard() {
+	os.Remove(l.file.Name())
+	l.file.Close()
+}
 
 func flock(f *os.File, how int) error {
 	defer runtime.KeepAlive(f)
@@ -63,6 +101,9 @@ func flock(f *os.File, how int) error {
 // its shim lives: an open-file-description write lock (fcntl(2), F_OFD_SETLK). It
 // holds until the returned file is closed, in this process and every one that
 // inherited the descriptor. It fails with EAGAIN where a shim holds it already.
+//
+// The caller's entry in live/ is made good where the starter of another shim,
+// which lost against this one, has overwritten it.
 func HoldAlive(folder string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(folder, "alive"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -70,6 +111,11 @@ func HoldAlive(folder string) (*os.File, error) {
 	}
 	whole := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("holding the container alive: %w", err)
+	}
+	s := &Store{Root: filepath.Dir(filepath.Dir(folder))}
+	if err := s.confirm(filepath.Base(folder)); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("holding the container alive: %w", err)
 	}

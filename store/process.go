@@ -50,6 +50,10 @@ func (p ProcessID) Open() (*os.File, error) {
 		unix.Close(fd)
 		return nil, nil
 	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); err == nil && n > 0 {
+		unix.Close(fd) // ended, and not reaped by its parent
+		return nil, nil
+	}
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
@@ -61,17 +65,32 @@ func (p ProcessID) KillAndWait(limit time.Duration) error {
 		return err
 	}
 	defer pidfd.Close()
-	fd := int(pidfd.Fd())
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	if err := unix.PidfdSendSignal(int(pidfd.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("killing process %d: %w", p.PID, err)
 	}
+	return p.await(pidfd, limit)
+}
+
+// Wait returns when the process has ended, or after the time given with an error.
+func (p ProcessID) Wait(limit time.Duration) error {
+	pidfd, err := p.Open()
+	if err != nil || pidfd == nil {
+		return err
+	}
+	defer pidfd.Close()
+	return p.await(pidfd, limit)
+}
+
+// await polls a pidfd, which becomes readable when the process has ended
+// (pidfd_open(2)), whether or not its parent has reaped it.
+func (p ProcessID) await(pidfd *os.File, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for {
 		left := time.Until(deadline)
 		if left <= 0 {
 			return fmt.Errorf("waiting for the end of process %d: still there after %v", p.PID, limit)
 		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -1,43 +1,211 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// stage makes a folder under tmp/ and locks it: while the returned file is open
-// and its process lives, Sweep leaves the folder alone.
-func (s *Store) stage(path string) (*os.File, error) {
-	if err := os.Mkdir(path, 0o700); err != nil {
-		return nil, fmt.Errorf("staging: %w", err)
+// stage makes a folder under tmp/ and locks it: while the lock is held, Sweep
+// leaves the folder alone.
+func (s *Store) stage(path string) (*Lock, error) {
+	for {
+		if err := os.Mkdir(path, 0o700); err != nil {
+			return nil, fmt.Errorf("staging: %w", err)
+		}
+		lock, err := lockPath(path, unix.O_DIRECTORY, unix.LOCK_EX)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a sweep came between the two and took it for a dead one
+		}
+		if err != nil {
+			return nil, fmt.Errorf("staging: %w", err)
+		}
+		return lock, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("staging: %w", err)
-	}
-	if err := flock(f, unix.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("staging: %w", err)
-	}
-	return f, nil
 }
 
 // staged tells whether a living process works in the staging folder at path.
 func (s *Store) staged(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
+	lock, err := lockPath(path, unix.O_DIRECTORY, unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		lock.Unlock()
 	}
-	defer f.Close()
-	return errors.Is(flock(f, unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+	return errors.Is(err, unix.EWOULDBLOCK)
 }
 
-// forget deletes a lock's file and gives the lock back. Only for names that will
-// not be asked for again once the thing they guard is gone.
-func (s *Store) forget(name string, lock *Lock) {
-	os.Remove(s.path("locks", name))
-	lock.Unlock()
+// Sweep clears away what dead processes left: half-made and half-deleted things
+// in tmp/, containers whose shim was killed, entries in live/; after a reboot it
+// looks at every container. Every command calls it first. With nothing to do it
+// reads two small folders and a link. Its errors concern leftovers, not the store:
+// the caller tells them and goes on.
+func (s *Store) Sweep() error {
+	return errors.Join(s.sweepBoot(), s.sweepLive(), s.sweepTmp())
+}
+
+// sweepTmp deletes everything in tmp/ that no living process has locked.
+func (s *Store) sweepTmp() error {
+	entries, err := listNames(s.path("tmp"))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, name := range entries {
+		path := s.path("tmp", name)
+		lock, err := lockPath(path, os.O_RDONLY, unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, os.ErrNotExist):
+			continue
+		case errors.Is(err, os.ErrPermission) && !older(path, unreadableAge):
+			continue // of a subordinate id: whether somebody holds it cannot be asked
+		}
+		if id, found := strings.CutPrefix(name, "create-"); found {
+			failed = append(failed, s.freeNameIn(path, id))
+		} else if id, found := strings.CutPrefix(name, "remove-"); found {
+			failed = append(failed, s.freeNameIn(path, id))
+		}
+		if tree, found := s.markedTree(name); found { // the tree first: its name here is all that leads to it
+			if err = s.RemoveTree(tree); err == nil {
+				err = os.Remove(path)
+			}
+		} else {
+			err = s.RemoveTree(path)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("sweeping: %w", err))
+		}
+		if lock != nil {
+			lock.Unlock()
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// unreadableAge is how long a folder that cannot be asked for its holder is left alone.
+const unreadableAge = 24 * time.Hour
+
+func older(path string, age time.Duration) bool {
+	info, err := os.Lstat(path)
+	return err == nil && time.Since(info.ModTime()) > age
+}
+
+// freeNameIn frees the name of a container that was being made or removed.
+func (s *Store) freeNameIn(path, id string) error {
+	var r Record
+	if ReadJSON(filepath.Join(path, "record.json"), &r) != nil {
+		return nil
+	}
+	return s.freeName(r.Name, id)
+}
+
+// sweepLive looks for entries of live/ whose process has ended. A process id that
+// was used again hides a dead one from this quick look; [Container.State] is exact.
+func (s *Store) sweepLive() error {
+	entries, err := listNames(s.path("live"))
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, who := range entries {
+		text, err := os.Readlink(s.path("live", who))
+		if err != nil {
+			continue
+		}
+		id, ok := parseProcessID(text)
+		if ok && id.Boot == bootID() && !errors.Is(unix.Kill(id.PID, 0), unix.ESRCH) {
+			continue
+		}
+		if c := s.byID(strings.TrimPrefix(who, intent)); c != nil {
+			failed = append(failed, c.sweep())
+		}
+		failed = append(failed, s.leaveIf(who, text))
+	}
+	return errors.Join(failed...)
+}
+
+// sweep buries a container whose entry in live/ is dead, and removes it where it
+// was to be removed at its end. A container that another process has locked is
+// left to that one.
+func (c *Container) sweep() error {
+	lock, err := lockPath(c.Dir, unix.O_DIRECTORY, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("locking container %.12s: %w", c.ID, err)
+	}
+	defer lock.Unlock()
+	if held, err := alive(c.Dir); err != nil || held {
+		return err
+	}
+	if _, err := c.bury(); err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	if c.removesItself() || c.lost() {
+		return c.removeLocked(lock)
+	}
+	return nil
+}
+
+// lost tells whether a power cut took the record, which is synced for containers
+// that shall last: the file is missing, empty, or blank.
+func (c *Container) lost() bool {
+	data, err := os.ReadFile(filepath.Join(c.Dir, "record.json"))
+	return errors.Is(err, os.ErrNotExist) || err == nil && len(bytes.Trim(data, "\x00")) == 0
+}
+
+// sweepBoot looks at everything once after each start of the machine. The link
+// `boot` tells when that was done.
+func (s *Store) sweepBoot() error {
+	link := s.path("boot")
+	last, err := os.Readlink(link)
+	if err == nil && last == bootID() {
+		return nil
+	}
+	lock, err := s.TryLock("boot")
+	if err != nil || lock == nil {
+		return err // where another process is at it, nothing is awaited
+	}
+	defer lock.Unlock()
+	all, err := s.Containers()
+	if err != nil {
+		return err
+	}
+	failed := []error{s.sweepLive()}
+	for _, c := range all {
+		state, err := c.readState()
+		switch {
+		case errors.Is(err, ErrNoContainer):
+		case err != nil && !c.lost(): // damaged: whoever names it is told
+		case err != nil, state.unfinished(), state.Status == Exited && c.removesItself(), c.lost():
+			failed = append(failed, c.sweep())
+		}
+	}
+	failed = append(failed, s.freeDeadNames())
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	os.Remove(link)
+	if err := os.Symlink(bootID(), link); err != nil {
+		return fmt.Errorf("sweeping: %w", err)
+	}
+	return nil
+}
+
+func listNames(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("sweeping: %w", err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("sweeping: %w", err)
+	}
+	return names, nil
 }

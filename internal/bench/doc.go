@@ -1,0 +1,8 @@
+// Command bench compares skiff with podman, crun and bubblewrap as whole processes,
+// from start to exit, as one ordinary user on one machine. It is not shipped.
+//
+// All contenders run in turn, so that what disturbs the machine disturbs them
+// alike; medians and their ratios are reported as a table, as JSON and as a chart.
+// crun and bubblewrap start from an unpacked root file system, with one id and no
+// image store: they show what the kernel's part of the work costs.
+package main

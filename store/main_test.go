@@ -15,13 +15,15 @@ import (
 const insideVariable = "SKIFF_TEST_INSIDE"
 
 // childStages are what tests run in processes of their own.
-var childStages = map[string]func() int{}
+func childStages() map[string]func() int {
+	return map[string]func() int{churnStage: churn, shimStage: shim, holdStage: hold, createStage: createOne}
+}
 
 func TestMain(m *testing.M) {
 	if stage, ok := Stages()[os.Args[0]]; ok {
 		os.Exit(stage())
 	}
-	if stage, ok := childStages[os.Args[0]]; ok {
+	if stage, ok := childStages()[os.Args[0]]; ok {
 		os.Exit(stage())
 	}
 	if os.Getenv(insideVariable) != "" {
@@ -36,6 +38,12 @@ func TestMain(m *testing.M) {
 // binary is started there again for this test alone. Root is a fresh folder.
 func within(t *testing.T, body func(t *testing.T, root string)) {
 	t.Helper()
+	withinStore(t, newStore(t), body)
+}
+
+// withinStore is within that uses s's namespace and, for root, its tmp/.
+func withinStore(t *testing.T, s *Store, body func(t *testing.T, root string)) {
+	t.Helper()
 	if root := os.Getenv(insideVariable); root != "" {
 		body(t, root)
 		return
@@ -45,7 +53,6 @@ func within(t *testing.T, body func(t *testing.T, root string)) {
 	if mapping.Single {
 		t.Skipf("owners other than root cannot be tested: %v", mapping.Why)
 	}
-	s := newStore(t)
 	out, err := os.Create(filepath.Join(s.Root, "out"))
 	must(t, err)
 	defer out.Close()

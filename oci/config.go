@@ -1,0 +1,253 @@
+package oci
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
+)
+
+// config is what a stage is told. The starter compiles it from the spec, so that
+// what is wrong with a spec is found before anything is started, and the stage,
+// which stands on the way of every start, has little to read.
+type config struct {
+	Process   processConfig
+	Container *containerConfig `json:",omitempty"` // for the init stage
+}
+
+// processConfig are the attributes of a process, for both stages.
+type processConfig struct {
+	Args, Env       []string
+	Cwd             string
+	UID, GID        uint32
+	Groups          []uint32
+	SetGroups       bool // false where the namespace denies setgroups(2)
+	Umask           uint32
+	Terminal        bool      `json:",omitempty"`
+	Size            [2]uint16 // rows, columns
+	Capabilities    capabilityConfig
+	Rlimits         []rlimitConfig `json:",omitempty"`
+	NoNewPrivileges bool
+}
+
+// containerConfig is what the init stage makes before it.
+type containerConfig struct {
+	Rootfs               string
+	Readonly             bool
+	Propagation          uint64 `json:",omitempty"`
+	PropagateBeneath     bool   `json:",omitempty"`
+	Hostname, Domainname string
+	Created              uintptr  // CLONE_NEW* of the namespaces that are new
+	Joined               []string // names of the passed descriptors of those that are not
+	Mounts               []mountConfig
+	Devices              []deviceConfig // nil where /dev is the host's
+	Masked, ReadonlyPath []string
+	Sysctls              []sysctlConfig `json:",omitempty"`
+	Init                 bool
+}
+
+// compileProcess reads a spec's process. mapping is that of the user namespace in
+// which it will run.
+func compileProcess(p *specs.Process, mapping *userns.Mapping) (c processConfig, err error) {
+	if p == nil || len(p.Args) == 0 {
+		return c, &Error{Code: codeSetup, Text: "no command specified", Hint: "the image names none: give one"}
+	}
+	if err := unsupportedProcess(p); err != nil {
+		return c, err
+	}
+	c = processConfig{
+		Args: p.Args, Env: p.Env, Cwd: p.Cwd,
+		UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids,
+		Umask: 0o022, Terminal: p.Terminal, NoNewPrivileges: p.NoNewPrivileges,
+	}
+	if c.Cwd == "" {
+		c.Cwd = "/"
+	}
+	if !path.IsAbs(c.Cwd) {
+		return c, hinted("begin it with /", "working directory %q is not absolute", c.Cwd)
+	}
+	if p.User.Umask != nil {
+		c.Umask = *p.User.Umask
+	}
+	if p.ConsoleSize != nil {
+		c.Size = [2]uint16{uint16(p.ConsoleSize.Height), uint16(p.ConsoleSize.Width)}
+	}
+	if err := checkIDs(&c, mapping); err != nil {
+		return c, err
+	}
+	if c.Capabilities, err = compileCapabilities(p.Capabilities); err != nil {
+		return c, err
+	}
+	c.Rlimits, err = compileRlimits(p.Rlimits)
+	return c, err
+}
+
+// checkIDs refuses ids that the user namespace does not have: setresuid(2) would
+// say "invalid argument".
+func checkIDs(c *processConfig, mapping *userns.Mapping) error {
+	const hint = "more ids are mapped by subordinate ids: see subuid(5), sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+	if !userns.Has(mapping.UIDs, c.UID) {
+		return hinted(hint, "user id %d is not mapped", c.UID)
+	}
+	for _, gid := range append([]uint32{c.GID}, c.Groups...) {
+		if !userns.Has(mapping.GIDs, gid) {
+			return hinted(hint, "group id %d is not mapped", gid)
+		}
+	}
+	return nil
+}
+
+// compile reads a spec for the init stage.
+func (l *Launch) compile(mapping *userns.Mapping) (*config, *namespaces, error) {
+	s := l.Spec
+	if s.Linux == nil {
+		return nil, nil, fmt.Errorf("reading the container's config: the section %q is missing", "linux")
+	}
+	if !path.IsAbs(l.Rootfs) {
+		return nil, nil, fmt.Errorf("root file system %q is not an absolute path", l.Rootfs)
+	}
+	if err := unsupported(s); err != nil {
+		return nil, nil, err
+	}
+	process, err := compileProcess(s.Process, mapping)
+	if err != nil {
+		return nil, nil, err
+	}
+	container := &containerConfig{
+		Rootfs: path.Clean(l.Rootfs), Readonly: s.Root != nil && s.Root.Readonly,
+		Hostname: s.Hostname, Domainname: s.Domainname,
+		Masked: s.Linux.MaskedPaths, ReadonlyPath: s.Linux.ReadonlyPaths, Init: l.Init,
+	}
+	if word := s.Linux.RootfsPropagation; word != "" {
+		plain := strings.TrimPrefix(word, "r")
+		container.Propagation, container.PropagateBeneath = propagationOptions[plain], plain != word
+		if container.Propagation == 0 {
+			return nil, nil, fmt.Errorf("root propagation %q is not known", word)
+		}
+	}
+	if err := container.compileMounts(s, mapping); err != nil {
+		return nil, nil, err
+	}
+	spaces, err := compileNamespaces(s.Linux.Namespaces)
+	if err != nil {
+		return nil, nil, err
+	}
+	container.Created, container.Joined = spaces.create, spaces.names()
+	if container.Sysctls, err = compileSysctls(s.Linux.Sysctl, spaces.own); err != nil {
+		spaces.close()
+		return nil, nil, err
+	}
+	return &config{Process: process, Container: container}, spaces, nil
+}
+
+func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping) error {
+	hostDev := false
+	for _, spec := range s.Mounts {
+		m := mountConfig{Destination: path.Clean("/" + spec.Destination), Type: spec.Type, Source: spec.Source}
+		if m.Destination == "/" {
+			return hinted("use another root file system instead", "mounting on the root %q is not possible", spec.Destination)
+		}
+		if len(spec.UIDMappings)+len(spec.GIDMappings) > 0 {
+			return fmt.Errorf("mounting at %q: id-mapped mounts are not supported", m.Destination)
+		}
+		if err := parseOptions(&m, spec.Options); err != nil {
+			return err
+		}
+		if m.Type == "bind" || m.Type == "none" && m.Source != "" {
+			m.Bind = true
+		}
+		if m.Bind && !path.IsAbs(m.Source) {
+			return fmt.Errorf("mounting at %q: source %q is not an absolute path", m.Destination, m.Source)
+		}
+		if m.Bind && len(m.Data) > 0 {
+			return hinted("a bind mount takes ro, rw, nosuid, nodev, noexec and propagation", "mounting %q at %q: unknown option %q", m.Source, m.Destination, m.Data[0])
+		}
+		if m.Type == "devpts" {
+			m.Data = mappedGroups(m.Data, mapping)
+		}
+		hostDev = hostDev || m.Bind && m.Destination == "/dev"
+		c.Mounts = append(c.Mounts, m)
+	}
+	if hostDev {
+		return nil
+	}
+	var err error
+	c.Devices, err = compileDevices(s.Linux.Devices)
+	return err
+}
+
+// mappedGroups leaves out gid=5, which stands in every spec, where a namespace with
+// a single id has no group 5.
+func mappedGroups(data []string, mapping *userns.Mapping) []string {
+	var kept []string
+	for _, option := range data {
+		var gid uint32
+		if n, _ := fmt.Sscanf(option, "gid=%d", &gid); n == 1 && !userns.Has(mapping.GIDs, gid) {
+			continue
+		}
+		kept = append(kept, option)
+	}
+	return kept
+}
+
+// setgroupsAllowed tells whether this user namespace lets setgroups(2) be called
+// (user_namespaces(7)): not where an ordinary user mapped nothing but itself.
+func setgroupsAllowed(pid int) bool {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/setgroups", pid))
+	return err != nil || strings.TrimSpace(string(data)) != "deny"
+}
+
+// unsupported refuses what a spec may ask for and skiff does not do, rather than
+// starting something less confined than it was meant to be.
+func unsupported(s *specs.Spec) error {
+	l := s.Linux
+	for _, u := range []struct {
+		wanted bool
+		what   string
+	}{
+		{s.Hooks != nil && len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime)+len(s.Hooks.CreateContainer)+len(s.Hooks.StartContainer)+len(s.Hooks.Poststart)+len(s.Hooks.Poststop) > 0, "hooks"},
+		{l.MountLabel != "", "a SELinux mount label"},
+		{l.IntelRdt != nil, "intelRdt"},
+		{l.Personality != nil, "a personality"},
+		{l.MemoryPolicy != nil, "a memory policy"},
+		{len(l.TimeOffsets) > 0, "time offsets"},
+		{len(l.NetDevices) > 0, "network devices of the host"},
+	} {
+		if u.wanted {
+			return hinted("leave it out", "the container's config asks for %s, which is not supported", u.what)
+		}
+	}
+	return nil
+}
+
+func unsupportedProcess(p *specs.Process) error {
+	for _, u := range []struct {
+		wanted bool
+		what   string
+	}{
+		{p.ApparmorProfile != "", "an AppArmor profile"},
+		{p.SelinuxLabel != "", "a SELinux label"},
+		{p.Scheduler != nil, "a scheduler"},
+		{p.IOPriority != nil, "an I/O priority"},
+		{p.ExecCPUAffinity != nil, "a CPU affinity"},
+	} {
+		if u.wanted {
+			return hinted("leave it out", "the process's config asks for %s, which is not supported", u.what)
+		}
+	}
+	return nil
+}
+
+// cloneFlags are the CLONE_NEW* flags of the types of namespaces.
+var cloneFlags = map[specs.LinuxNamespaceType]uintptr{
+	specs.PIDNamespace:     unix.CLONE_NEWPID,
+	specs.NetworkNamespace: unix.CLONE_NEWNET,
+	specs.MountNamespace:   unix.CLONE_NEWNS,
+	specs.IPCNamespace:     unix.CLONE_NEWIPC,
+	specs.UTSNamespace:     unix.CLONE_NEWUTS,
+	specs.CgroupNamespace:  unix.CLONE_NEWCGROUP,
+}

@@ -1,0 +1,176 @@
+package oci
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// initStage makes the inside of a container and becomes its first process.
+//
+// It starts as root of the user namespace U with all capabilities in it, in fresh
+// namespaces as the spec says (mount always; PID, IPC, UTS, network, cgroup mostly),
+// leading a session; its mounts are a copy of its parent's. The parent, a shim or
+// runtime, waits at the other end of sync. Next comes the container's own program,
+// or the reap stage, by execve.
+func initStage() int {
+	return runStage(initStageName, func(l link, c *config, filter []byte) error {
+		unix.Umask(0) // the modes given below are exact
+		program, err := c.Container.make(l, &c.Process)
+		if err != nil {
+			return err
+		}
+		return c.Process.become(l, filter, program)
+	})
+}
+
+// make carries out all that concerns the container rather than its process. It
+// returns the descriptor of this program where the reap stage comes next, else -1.
+func (c *containerConfig) make(l link, p *processConfig) (program int, err error) {
+	// First of all, what follows shows the namespaces of the one who does it.
+	if err := joinNamespaces(c.Joined); err != nil {
+		return -1, err
+	}
+	if err := c.identify(); err != nil {
+		return -1, err
+	}
+	program = -1
+	if c.Init {
+		// While /proc is the host's still.
+		if program, err = unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
+			return -1, fmt.Errorf("opening this program: %w", err)
+		}
+	}
+	null, err := openNull()
+	if err != nil {
+		return -1, err
+	}
+	r, err := enterRoot(c.Rootfs)
+	if err != nil {
+		return -1, err
+	}
+	m := &mounter{root: r, created: c.Created, null: null}
+	for i := range c.Mounts {
+		if err := m.mount(&c.Mounts[i]); err != nil {
+			return -1, err
+		}
+	}
+	// After the mounts, which may well include /dev itself.
+	if c.Devices != nil {
+		if err := m.devices(c.Devices); err != nil {
+			return -1, err
+		}
+	}
+	if p.Terminal {
+		if err := m.console(l, p, c.Init); err != nil {
+			return -1, err
+		}
+	}
+	// As root of the namespace, while the root file system can be written, as Docker does.
+	cwd, err := r.ensure(p.Cwd, false)
+	if err != nil {
+		return -1, fmt.Errorf("working directory: %w", err)
+	}
+	unix.Close(cwd)
+	if err := m.hide(c.Masked, c.ReadonlyPath); err != nil {
+		return -1, err
+	}
+	if c.Readonly {
+		if err := r.lock(); err != nil {
+			return -1, err
+		}
+	}
+	if err := r.pivot(); err != nil {
+		return -1, err
+	}
+	if c.Propagation != 0 {
+		err = propagate(c.Propagation, c.PropagateBeneath)
+	}
+	return program, err
+}
+
+// identify sets what the new UTS, network and IPC namespaces begin with.
+func (c *containerConfig) identify() error {
+	if c.Created&unix.CLONE_NEWUTS != 0 {
+		if c.Hostname != "" {
+			if err := unix.Sethostname([]byte(c.Hostname)); err != nil {
+				return fmt.Errorf("setting the host name to %q: %w", c.Hostname, err)
+			}
+		}
+		if c.Domainname != "" {
+			if err := unix.Setdomainname([]byte(c.Domainname)); err != nil {
+				return fmt.Errorf("setting the domain name to %q: %w", c.Domainname, err)
+			}
+		}
+	}
+	if c.Created&unix.CLONE_NEWNET != 0 {
+		if err := loopbackUp(); err != nil {
+			return fmt.Errorf("setting the loopback interface up: %w", err)
+		}
+	}
+	return setSysctls(c.Sysctls)
+}
+
+// loopbackUp is for a new network namespace, in which lo exists and is down
+// (netdevice(7)). Its addresses come by themselves.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+}
+
+// console makes the container's terminal and sends its master to the starter. With
+// the reap stage as PID 1 the session that owns the terminal is its child's.
+func (m *mounter) console(l link, p *processConfig, reaped bool) error {
+	c, err := openConsole(m.root, p.Size, p.UID)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	tree, err := cloneTree(c.slave, "", false)
+	if err != nil {
+		return fmt.Errorf("making /dev/console: %w", err)
+	}
+	defer unix.Close(tree)
+	if err := m.bindOnto(tree, "/dev/console", 0); err != nil {
+		return fmt.Errorf("making /dev/console: %w", err)
+	}
+	l.sendConsole(c.master)
+	return c.take(!reaped)
+}
+
+// execStage starts a further process in a container.
+//
+// It begins with all capabilities of the user namespace, inside the container's
+// namespaces and root already, leading a session; the container's processes run
+// beside it, so nothing in its file system is what its name says until it is
+// checked. The parent waits at the other end of sync. Next comes execve.
+func execStage() int {
+	return runStage(execStageName, func(l link, c *config, filter []byte) error {
+		unix.Umask(0)
+		p := &c.Process
+		if p.Terminal {
+			here, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return fmt.Errorf("opening the container's root: %w", err)
+			}
+			terminal, err := openConsole(root{here}, p.Size, p.UID)
+			if err != nil {
+				return err
+			}
+			l.sendConsole(terminal.master)
+			if err := terminal.take(true); err != nil {
+				return err
+			}
+		}
+		return p.become(l, filter, -1)
+	})
+}

@@ -1,0 +1,178 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
+)
+
+// namespaces are those of a container that is to start.
+type namespaces struct {
+	create uintptr // made with the process
+	own    uintptr // not the starter's: created or joined
+	joined []userns.File
+	pid    *os.File // of a PID namespace to join, or nil
+}
+
+// compileNamespaces reads a spec's list and opens the namespaces that exist.
+func compileNamespaces(wanted []specs.LinuxNamespace) (n *namespaces, err error) {
+	n = new(namespaces)
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	for _, w := range wanted {
+		flag, ok := cloneFlags[w.Type]
+		switch {
+		case w.Type == specs.UserNamespace:
+			return n, hinted("leave it out: the container gets the caller's", "the container's config asks for a user namespace of its own, which is not supported")
+		case !ok:
+			return n, fmt.Errorf("namespace type %q is not supported", w.Type)
+		case n.own&flag != 0:
+			return n, fmt.Errorf("namespace type %q stands twice in the container's config", w.Type)
+		}
+		n.own |= flag
+		if w.Path == "" {
+			n.create |= flag
+			continue
+		}
+		if flag == unix.CLONE_NEWNS {
+			return n, fmt.Errorf("joining the mount namespace %q is not supported", w.Path)
+		}
+		file, err := openNamespace(w.Path)
+		if err != nil {
+			return n, err
+		}
+		if flag == unix.CLONE_NEWPID {
+			n.pid = file // effective for children only, so it is joined before the stage is forked
+			continue
+		}
+		n.joined = append(n.joined, userns.File{Name: "ns-" + string(w.Type), File: file})
+	}
+	if n.create&unix.CLONE_NEWNS == 0 {
+		return n, fmt.Errorf("a container needs a mount namespace of its own")
+	}
+	return n, nil
+}
+
+// openNamespace opens a namespace's file and makes sure that it is one.
+func openNamespace(name string) (*os.File, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening namespace %q: %w", name, err)
+	}
+	if !isFilesystem(fd, unix.NSFS_MAGIC) {
+		unix.Close(fd)
+		return nil, fmt.Errorf("opening namespace %q: not a namespace", name)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func (n *namespaces) names() []string {
+	var all []string
+	for _, f := range n.joined {
+		all = append(all, f.Name)
+	}
+	return all
+}
+
+func (n *namespaces) close() {
+	for _, f := range n.joined {
+		f.File.Close()
+	}
+	if n.pid != nil {
+		n.pid.Close()
+	}
+}
+
+// joinNamespaces is the init stage's part: those that a thread may join by itself.
+// It comes before all else, as mounts of proc, sysfs and mqueue show the
+// namespaces of the one who mounts them.
+func joinNamespaces(names []string) error {
+	for _, name := range names {
+		file, err := userns.Passed(name)
+		if err != nil {
+			return err
+		}
+		err = unix.Setns(int(file.Fd()), 0)
+		file.Close()
+		if errors.Is(err, unix.EPERM) {
+			return because(err, "only namespaces made by skiff for this user can be joined", "joining the namespace %s", name)
+		}
+		if err != nil {
+			return fmt.Errorf("joining the namespace %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// different returns the CLONE_NEW* flags of the namespaces in which a process lives
+// and this one does not. To join one's own is needless, and for those of the host
+// forbidden.
+func different(pid int) (flags int, err error) {
+	for _, n := range []struct {
+		name string
+		flag int
+	}{
+		{"user", unix.CLONE_NEWUSER},
+		{"mnt", unix.CLONE_NEWNS},
+		{"pid", unix.CLONE_NEWPID},
+		{"net", unix.CLONE_NEWNET},
+		{"ipc", unix.CLONE_NEWIPC},
+		{"uts", unix.CLONE_NEWUTS},
+		{"cgroup", unix.CLONE_NEWCGROUP},
+	} {
+		var own, its unix.Stat_t
+		if err := unix.Stat("/proc/self/ns/"+n.name, &own); err != nil {
+			continue // a kernel without that namespace
+		}
+		if err := unix.Stat("/proc/"+strconv.Itoa(pid)+"/ns/"+n.name, &its); err != nil {
+			return 0, fmt.Errorf("reading the namespaces of process %d: %w", pid, err)
+		}
+		if own.Ino != its.Ino || own.Dev != its.Dev {
+			flags |= n.flag
+		}
+	}
+	return flags, nil
+}
+
+// pidOf returns the process id behind a pidfd, as the caller's /proc tells it
+// (pidfd_open(2)). By the time it is used the process may have ended; what the
+// pidfd itself is used for then fails with ESRCH.
+func pidOf(pidfd *os.File) (int, error) {
+	raw, err := pidfd.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	pid := 0
+	controlErr := raw.Control(func(fd uintptr) {
+		var data []byte
+		if data, err = os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd)); err == nil {
+			pid, err = parsePid(string(data))
+		}
+	})
+	return pid, errors.Join(controlErr, err)
+}
+
+func parsePid(fdinfo string) (int, error) {
+	const key = "\nPid:"
+	for i := 0; i+len(key) < len(fdinfo); i++ {
+		if fdinfo[i:i+len(key)] == key {
+			var pid int
+			if _, err := fmt.Sscan(fdinfo[i+len(key):], &pid); err != nil {
+				return 0, fmt.Errorf("parsing a pidfd's info: %w", err)
+			}
+			if pid <= 0 {
+				return 0, unix.ESRCH
+			}
+			return pid, nil
+		}
+	}
+	return 0, fmt.Errorf("the descriptor is no pidfd")
+}

@@ -1,0 +1,155 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
+)
+
+// stageEnv is a stage's whole environment: it lives for two milliseconds, so it
+// needs neither a collector of garbage nor a second processor.
+func stageEnv() []string { return []string{"GOGC=off", "GOMAXPROCS=1"} }
+
+// Start starts the container's first process and returns once it was executed, or
+// with an [*Error]; then no process, mount or descriptor is left.
+//
+// The process dies with the thread that called Start (PR_SET_PDEATHSIG is bound to
+// the thread, not the process): call it on a locked thread that lives as long as
+// the container should, the main one (runtime.LockOSThread).
+func (l *Launch) Start() (*Started, error) {
+	mapping, err := userns.Of(os.Getpid())
+	if err != nil {
+		return nil, asError(err)
+	}
+	c, spaces, err := l.compile(mapping)
+	if err != nil {
+		return nil, asError(err)
+	}
+	defer spaces.close()
+	c.Process.SetGroups = setgroupsAllowed(os.Getpid())
+	cmd := &userns.Command{
+		Args:   []string{initStageName},
+		Create: spaces.create,
+		Files:  spaces.joined,
+	}
+	if spaces.pid != nil {
+		cmd.Join, cmd.JoinFlags, cmd.Reparent = spaces.pid, unix.CLONE_NEWPID, true
+	}
+	return begin(cmd, c, l.Spec.Process, l.Stdio, l.Seccomp)
+}
+
+// Start starts a further process in a running container. What is said of
+// [Launch.Start] holds here as well.
+func (e *Exec) Start() (*Started, error) {
+	pid, err := pidOf(e.Init)
+	if err != nil {
+		return nil, asError(notRunning(err))
+	}
+	mapping, err := userns.Of(pid)
+	if err != nil {
+		return nil, asError(notRunning(err))
+	}
+	process, err := compileProcess(e.Process, mapping)
+	if err != nil {
+		return nil, asError(err)
+	}
+	process.SetGroups = setgroupsAllowed(pid)
+	flags, err := different(pid)
+	if err != nil {
+		return nil, asError(notRunning(err))
+	}
+	cmd := &userns.Command{
+		Args: []string{execStageName},
+		Join: e.Init, JoinFlags: flags,
+		Reparent:   flags&unix.CLONE_NEWPID != 0,
+		BecomeRoot: flags&unix.CLONE_NEWUSER != 0, // in another user namespace, exec as anyone else drops all capabilities
+	}
+	if flags == 0 {
+		cmd.Join = nil
+	}
+	return begin(cmd, &config{Process: process}, e.Process, e.Stdio, e.Seccomp)
+}
+
+// notRunning says in words what a process that has ended looks like from here.
+func notRunning(err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+		return hinted("start it first", "the container is not running")
+	}
+	return err
+}
+
+// begin starts a stage, tells it what to do and hears how it went.
+func begin(cmd *userns.Command, c *config, spec *specs.Process, stdio [3]*os.File, filter []byte) (*Started, error) {
+	if err := checkFilter(filter); err != nil {
+		return nil, asError(err)
+	}
+	program, err := openProgram()
+	if err != nil {
+		return nil, asError(err)
+	}
+	defer program.Close()
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, asError(err)
+	}
+	defer ours.close()
+	defer theirs.Close()
+	if !spec.Terminal {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdio[0], stdio[1], stdio[2]
+	}
+	cmd.Program = program
+	cmd.Env = stageEnv()
+	cmd.Session = true
+	cmd.Files = append(cmd.Files, userns.File{Name: syncName, File: theirs})
+	process, err := cmd.Start()
+	if err != nil {
+		return nil, asError(notRunning(err))
+	}
+	theirs.Close() // else the end of the stage's side would never be seen
+	console, err := talk(ours, process, c, spec, filter)
+	if err != nil {
+		if console != nil {
+			console.Close()
+		}
+		// Its end is near where it reported, and made so where it did not.
+		unix.Kill(process.PID, unix.SIGKILL)
+		process.Wait()
+		return nil, asError(err)
+	}
+	return &Started{Process: process, Console: console}, nil
+}
+
+func talk(l link, process *userns.Process, c *config, spec *specs.Process, filter []byte) (*os.File, error) {
+	if spec.OOMScoreAdj != nil {
+		if err := setOOMScore(process.PID, *spec.OOMScoreAdj); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.sendConfig(c, filter); err != nil {
+		return nil, err
+	}
+	return l.await()
+}
+
+// setOOMScore is done from outside, as the stage of exec has no /proc that it could trust.
+func setOOMScore(pid, score int) error {
+	name := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("setting the OOM score: %w", err)
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(strconv.Itoa(score)))
+	if errors.Is(err, unix.EACCES) {
+		return because(err, "an ordinary user may raise it only, never lower it", "setting the OOM score to %d", score)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the OOM score to %d: %w", score, err)
+	}
+	return nil
+}

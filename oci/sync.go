@@ -1,0 +1,226 @@
+package oci
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The conversation between the one who starts a process and its stage goes over a
+// socket pair, a stream, so that a config may be of any size:
+//
+//	starter                                   stage
+//	   │ length, config, length, filter    ──▶  │
+//	   │  ◀── console (master as SCM_RIGHTS)    │  with a terminal only
+//	   │  ◀── ready                             │  all is made; what follows is exec
+//	   │  ◀── failure{code, text, hint}         │  before or after ready, always last
+//	   │  ◀── end of stream                     │  after ready: executed, as exec closed the stage's end
+//
+// An end of stream without ready is a stage that died: nothing is taken for started
+// that was not. The starter's end stays open until then; its hang-up tells the stage
+// that nobody waits any longer.
+const syncName = "sync"
+
+type messageKind byte
+
+const (
+	messageConsole messageKind = 'c'
+	messageReady   messageKind = 'r'
+	messageFailure messageKind = 'f'
+)
+
+// maxMessage bounds what a starter reads from a stage: the words of an error.
+const maxMessage = 64 << 10
+
+// header is a message's kind and the length of what follows.
+const headerSize = 5
+
+// link is one end of the conversation.
+type link struct{ fd int }
+
+// socketPair returns the starter's end and the one to pass.
+func socketPair() (ours link, theirs *os.File, err error) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return link{}, nil, fmt.Errorf("opening a socket pair: %w", err)
+	}
+	return link{ends[0]}, os.NewFile(uintptr(ends[1]), syncName), nil
+}
+
+func (l link) close() { unix.Close(l.fd) }
+
+// write sends all of b. A stage that is gone is no error here: its last word is
+// still to be read.
+func (l link) write(b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.SendmsgN(l.fd, b, nil, nil, unix.MSG_NOSIGNAL)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EPIPE || err == unix.ECONNRESET:
+			return nil
+		case err != nil:
+			return fmt.Errorf("talking to the stage: %w", err)
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// readFull fills b; io.EOF where the other end was closed.
+func (l link) readFull(b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Read(l.fd, b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.ECONNRESET || err == nil && n == 0:
+			return io.EOF
+		case err != nil:
+			return fmt.Errorf("reading from the other end: %w", err)
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// sendConfig is the starter's only message.
+func (l link) sendConfig(c *config, filter []byte) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("writing the stage's config: %w", err)
+	}
+	b := make([]byte, 0, 8+len(data)+len(filter))
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(data)))
+	b = append(b, data...)
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(filter)))
+	return l.write(append(b, filter...))
+}
+
+// receiveConfig is its other side. io.EOF says that the starter has gone.
+func (l link) receiveConfig() (*config, []byte, error) {
+	data, err := l.block()
+	if err != nil {
+		return nil, nil, err
+	}
+	var c config
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, nil, fmt.Errorf("reading the stage's config: %w", err)
+	}
+	filter, err := l.block()
+	return &c, filter, err
+}
+
+func (l link) block() ([]byte, error) {
+	var size [4]byte
+	if err := l.readFull(size[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, binary.NativeEndian.Uint32(size[:]))
+	return b, l.readFull(b)
+}
+
+// send writes one of the stage's messages. Nobody is left to tell of its failure.
+func (l link) send(kind messageKind, body []byte, rights []byte) {
+	b := make([]byte, headerSize, headerSize+len(body))
+	b[0] = byte(kind)
+	binary.NativeEndian.PutUint32(b[1:], uint32(len(body)))
+	b = append(b, body...)
+	n := 0
+	err := retried(func() (err error) {
+		n, err = unix.SendmsgN(l.fd, b, rights, nil, unix.MSG_NOSIGNAL)
+		return err
+	})
+	if err == nil {
+		l.write(b[n:])
+	}
+}
+
+func (l link) sendConsole(master int) { l.send(messageConsole, nil, unix.UnixRights(master)) }
+func (l link) sendReady()             { l.send(messageReady, nil, nil) }
+
+func (l link) sendFailure(err error) {
+	e := asError(err)
+	if len(e.Text) > maxMessage/4 {
+		e.Text = e.Text[:maxMessage/4]
+	}
+	body, _ := json.Marshal(e)
+	l.send(messageFailure, body, nil)
+}
+
+// errStageDied is an end of stream that no failure announced.
+var errStageDied = errors.New("the stage ended before it had executed the process")
+
+// await reads the stage's messages to their end. It returns the console where one came.
+func (l link) await() (console *os.File, err error) {
+	ready := false
+	for {
+		kind, body, fd, err := l.message()
+		if fd >= 0 {
+			if console != nil {
+				console.Close()
+			}
+			console = os.NewFile(uintptr(fd), "console")
+		}
+		switch {
+		case err == io.EOF && ready:
+			return console, nil
+		case err == io.EOF:
+			return console, errStageDied
+		case err != nil:
+			return console, err
+		}
+		switch kind {
+		case messageReady:
+			ready = true
+		case messageConsole:
+		case messageFailure:
+			e := new(Error)
+			if err := json.Unmarshal(body, e); err != nil {
+				return console, fmt.Errorf("reading the stage's failure: %w", err)
+			}
+			return console, e
+		default:
+			return console, fmt.Errorf("reading from the stage: unexpected message %q", kind)
+		}
+	}
+}
+
+// message reads one message; fd is -1 where no descriptor came with it.
+func (l link) message() (kind messageKind, body []byte, fd int, err error) {
+	fd = -1
+	header := make([]byte, headerSize)
+	rights := make([]byte, unix.CmsgSpace(4))
+	var n, rn int
+	err = retried(func() (err error) {
+		n, rn, _, _, err = unix.Recvmsg(l.fd, header, rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_WAITALL)
+		return err
+	})
+	if err == unix.ECONNRESET || err == nil && n == 0 {
+		return 0, nil, -1, io.EOF
+	}
+	if err != nil {
+		return 0, nil, -1, fmt.Errorf("reading from the stage: %w", err)
+	}
+	if rn > 0 {
+		if messages, err := unix.ParseSocketControlMessage(rights[:rn]); err == nil && len(messages) == 1 {
+			if fds, err := unix.ParseUnixRights(&messages[0]); err == nil && len(fds) == 1 {
+				fd = fds[0]
+			}
+		}
+	}
+	if err := l.readFull(header[n:]); err != nil {
+		return 0, nil, fd, err
+	}
+	size := binary.NativeEndian.Uint32(header[1:])
+	if size > maxMessage {
+		return 0, nil, fd, fmt.Errorf("reading from the stage: message of %d bytes", size)
+	}
+	body = make([]byte, size)
+	return messageKind(header[0]), body, fd, l.readFull(body)
+}

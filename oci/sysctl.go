@@ -1,0 +1,107 @@
+package oci
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// sysctlConfig is one kernel parameter: its file beneath /proc/sys, and the value.
+type sysctlConfig struct{ Name, File, Value string }
+
+// compileSysctls lets pass what belongs to a namespace of the container. Anything
+// else would be the whole host's, and where skiff runs as root it would take effect.
+func compileSysctls(wanted map[string]string, own uintptr) ([]sysctlConfig, error) {
+	var all []sysctlConfig
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		file := sysctlFile(name)
+		if strings.Contains(file+"/", "../") || strings.HasPrefix(file, "/") {
+			return nil, fmt.Errorf("kernel parameter %q has no such name", name)
+		}
+		namespace, word := sysctlNamespace(file)
+		switch {
+		case namespace == 0:
+			return nil, hinted("set it on the host: sudo sysctl -w "+name+"="+wanted[name], "kernel parameter %q is of the whole host, not of a container", name)
+		case own&namespace == 0:
+			return nil, hinted("leave it out, or give the container a namespace of its own", "kernel parameter %q would change the host's %s namespace", name, word)
+		}
+		all = append(all, sysctlConfig{name, file, wanted[name]})
+	}
+	return all, nil
+}
+
+// sysctlFile is sysctl(8)'s rule: dots part the names, unless a slash comes first,
+// as in net/ipv4/conf/eth0.1/forwarding.
+func sysctlFile(name string) string {
+	first := strings.IndexAny(name, "./")
+	if first < 0 || name[first] == '/' {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, name)
+}
+
+func sysctlNamespace(file string) (uintptr, string) {
+	switch file {
+	case "kernel/sem", "kernel/shmall", "kernel/shmmax", "kernel/shmmni", "kernel/shm_rmid_forced",
+		"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/auto_msgmni":
+		return unix.CLONE_NEWIPC, "IPC"
+	case "kernel/hostname", "kernel/domainname":
+		return unix.CLONE_NEWUTS, "UTS"
+	}
+	switch {
+	case strings.HasPrefix(file, "fs/mqueue/"):
+		return unix.CLONE_NEWIPC, "IPC"
+	case strings.HasPrefix(file, "net/"):
+		return unix.CLONE_NEWNET, "network"
+	}
+	return 0, ""
+}
+
+// procRootInode is the inode of the root of every procfs (linux/proc_ns.h, PROC_ROOT_INO).
+const procRootInode = 1
+
+// setSysctls writes the parameters. /proc/sys shows the namespaces of the one who
+// opens a file, so the host's /proc serves, before there is a /proc in which the
+// image or another container could have had a hand (CVE-2025-52881).
+func setSysctls(all []sysctlConfig) error {
+	if len(all) == 0 {
+		return nil
+	}
+	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening /proc: %w", err)
+	}
+	defer unix.Close(proc)
+	var st unix.Stat_t
+	if err := unix.Fstat(proc, &st); err != nil || st.Ino != procRootInode || !isFilesystem(proc, unix.PROC_SUPER_MAGIC) {
+		return fmt.Errorf("setting kernel parameters: /proc is not what it should be")
+	}
+	for _, s := range all {
+		if err := setSysctl(proc, s); err != nil {
+			return fmt.Errorf("setting kernel parameter %q to %q: %w", s.Name, s.Value, err)
+		}
+	}
+	return nil
+}
+
+func setSysctl(proc int, s sysctlConfig) error {
+	fd, err := unix.Openat2(proc, "sys/"+s.File, &unix.OpenHow{Flags: unix.O_WRONLY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(s.Value))
+	return err
+}

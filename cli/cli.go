@@ -31,8 +31,12 @@ type program struct {
 }
 
 func (p *program) main(args []string) (code int) {
-	ctx, stop := interruptible(context.Background())
-	defer stop()
+	ctx := context.Background()
+	if operand(args) != "" { // else there is nothing to interrupt, and it costs a tenth of the start
+		var stop func()
+		ctx, stop = interruptible(ctx)
+		defer stop()
+	}
 	// Deferred calls run last in, first out: the terminal is whole again before
 	// a panic is told on it.
 	defer p.recoverPanic(&code)
@@ -102,7 +106,7 @@ func (p *program) report(err error) {
 		}
 		var usage *usageError
 		if errors.As(part, &usage) {
-			p.say(red, "skiff:", usage.text())
+			fmt.Fprintf(p.Err, "%s %s\n", p.paint(red, "skiff:"), clean(usage.text()))
 			continue
 		}
 		p.say(red, "skiff:", part.Error())

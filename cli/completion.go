@@ -33,7 +33,7 @@ func shells() []completionShell {
   skiff completion bash > ~/.local/share/bash-completion/completions/skiff     each new one`},
 		{"fish", `  skiff completion fish | source                                     this shell
   skiff completion fish > ~/.config/fish/completions/skiff.fish      each new one`},
-		{"powershell", `  skiff completion powershell | Out-String | Invoke-Expression     this shell; in $PROFILE: each new one`},
+		{"powershell", `  skiff completion powershell | Out-String | Invoke-Expression     in $PROFILE: each new shell`},
 		{"zsh", `  source <(skiff completion zsh)                      this shell
   skiff completion zsh > "${fpath[1]}/_skiff"        each new one`},
 	}

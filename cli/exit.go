@@ -104,11 +104,11 @@ func (e *usageError) Error() string { return e.message }
 
 func (e *usageError) text() string {
 	var b strings.Builder
-	b.WriteString(e.message)
+	b.WriteString(e.message + "\n\n")
 	if e.usage != "" {
-		fmt.Fprintf(&b, "\n\nUsage:  %s\n", e.usage)
+		fmt.Fprintf(&b, "Usage:  %s\n\n", e.usage)
 	}
-	fmt.Fprintf(&b, "\nSee '%s --help'.", e.see)
+	fmt.Fprintf(&b, "See '%s --help'.", e.see)
 	return b.String()
 }
 

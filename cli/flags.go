@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/spf13/pflag"
@@ -53,7 +54,7 @@ type optionalInt struct{ to **int }
 func (o optionalInt) Set(value string) error {
 	n, err := strconv.Atoi(value)
 	if err != nil {
-		return err
+		return errors.New("not a whole number")
 	}
 	*o.to = &n
 	return nil

@@ -50,12 +50,14 @@ func runPull(ctx context.Context, e *run.Engine, s *streams, o *pullOptions) err
 	progress, done := o.pull.start(s)
 	defer done()
 	o.Progress = progress
-	image, err := e.Pull(ctx, o.PullOptions)
-	if err != nil {
+	if _, err := e.Pull(ctx, o.PullOptions); err != nil {
 		return err
 	}
 	done()
-	_ = image
-	fmt.Fprintln(s.data(), o.Reference)
+	ref, err := registry.ParseReference(o.Reference)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.data(), ref)
 	return nil
 }

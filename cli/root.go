@@ -2,12 +2,77 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// newRoot is the whole command line.
-func newRoot(p *program, _ []string) *cobra.Command {
+// verb is a command of the root: its name, its place in help, its constructor.
+type verb struct {
+	name  string
+	group string
+	build func(*program) *cobra.Command
+}
+
+// verbs are all commands of the root. The common ones stand in the order in which
+// people meet them; help sorts the others by name.
+func verbs() []verb {
+	return []verb{
+		{"run", groupCommon, newRun},
+		{"exec", groupCommon, newExec},
+		{"ps", groupCommon, newPs},
+		{"pull", groupCommon, newPull},
+		{"images", groupCommon, newImages},
+		{"version", groupCommon, newVersion},
+		{"info", groupCommon, newInfo},
+		{"container", groupManagement, newContainer},
+		{"image", groupManagement, newImage},
+		{"attach", groupOther, newAttach},
+		{"completion", groupOther, newCompletion},
+		{"create", groupOther, newCreate},
+		{"hello", groupOther, newHello},
+		{"inspect", groupOther, newInspect},
+		{"kill", groupOther, newKill},
+		{"logs", groupOther, newLogs},
+		{"restart", groupOther, newRestart},
+		{"rm", groupOther, newRm},
+		{"rmi", groupOther, newRmi},
+		{"start", groupOther, newStart},
+		{"stop", groupOther, newStop},
+		{"tag", groupOther, newTag},
+		{"unshare", groupOther, newUnshare},
+		{"wait", groupOther, newWait},
+	}
+}
+
+// newRoot is the command line as far as args need it: making all commands costs a
+// tenth of the program's start, so where args name one, only that is made.
+func newRoot(p *program, args []string) *cobra.Command {
+	root := newBareRoot(p)
+	all := verbs()
+	if i := slices.IndexFunc(all, func(v verb) bool { return v.name == operand(args) }); i >= 0 && all[i].name != "completion" {
+		all = all[i : i+1]
+	} else if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		all = nil
+	}
+	for i, v := range all {
+		cmd := v.build(p)
+		if cmd.Annotations == nil {
+			cmd.Annotations = map[string]string{}
+		}
+		cmd.Annotations["group"] = v.group
+		if v.group == groupCommon {
+			cmd.Annotations["order"] = string(rune('a' + i))
+		}
+		root.AddCommand(cmd)
+	}
+	finish(root)
+	return root
+}
+
+// newBareRoot is the root without its commands.
+func newBareRoot(p *program) *cobra.Command {
 	var version bool
 	root := &cobra.Command{
 		Use:              "skiff [OPTIONS] COMMAND [ARG...]",
@@ -36,29 +101,20 @@ func newRoot(p *program, _ []string) *cobra.Command {
 	root.SetHelpFunc(p.writeHelp)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
-
-	add(root, groupCommon,
-		newRun(p), newExec(p), newPs(p), newPull(p), newImages(p), newVersion(p), newInfo(p))
-	add(root, groupManagement,
-		newContainer(p), newImage(p))
-	add(root, groupOther,
-		newAttach(p), newCompletion(p), newCreate(p), newHello(p), newInspect(p), newKill(p), newLogs(p), newRestart(p),
-		newRm(p), newRmi(p), newStart(p), newStop(p), newTag(p), newUnshare(p), newWait(p))
-	finish(root)
 	return root
 }
 
-func add(root *cobra.Command, group string, cmds ...*cobra.Command) {
-	for i, cmd := range cmds {
-		if cmd.Annotations == nil {
-			cmd.Annotations = map[string]string{}
+// operand is the first of args that is neither a global flag nor the value of one.
+func operand(args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "--root":
+			i++
+		case !strings.HasPrefix(args[i], "-"):
+			return args[i]
 		}
-		cmd.Annotations["group"] = group
-		if group == groupCommon {
-			cmd.Annotations["order"] = string(rune('a' + i))
-		}
-		root.AddCommand(cmd)
 	}
+	return ""
 }
 
 // finish sets what is alike for all commands.

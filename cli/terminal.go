@@ -89,7 +89,19 @@ func (t *terminal) Raw() (restore func(), err error) {
 	return t.restore, nil
 }
 
-// restore gives the terminal back as it was before Raw.
+// keep remembers how the terminal is, for restore, before someone else changes it.
+func (t *terminal) keep() (restore func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.before == nil {
+		if t.before, err = term.GetState(int(t.f.Fd())); err != nil {
+			return nil, fmt.Errorf("inspecting the terminal: %w", err)
+		}
+	}
+	return t.restore, nil
+}
+
+// restore gives the terminal back as it was before Raw or keep.
 func (t *terminal) restore() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -162,4 +163,62 @@ func lockFile(path string) (*os.File, error) {
 		return nil, err
 	}
 	return lock.file, nil
+}
+
+// NewBlob is a blob that is written before its digest is known.
+type NewBlob struct {
+	store  *Store
+	file   *os.File
+	size   int64
+	closed bool
+}
+
+// CreateBlob begins such a blob, in tmp/.
+func (s *Store) CreateBlob() (*NewBlob, error) {
+	f, err := lockFile(s.path("tmp", "blob-"+rand.Text()))
+	if err != nil {
+		return nil, fmt.Errorf("creating a blob: %w", err)
+	}
+	return &NewBlob{store: s, file: f}, nil
+}
+
+// Write appends to the blob.
+func (b *NewBlob) Write(p []byte) (int, error) {
+	n, err := b.file.Write(p)
+	b.size += int64(n)
+	return n, err
+}
+
+// Size is how many bytes were written.
+func (b *NewBlob) Size() int64 { return b.size }
+
+// Commit gives the blob its name. The caller has computed the digest.
+func (b *NewBlob) Commit(digest string, d Durability) error {
+	path, err := b.store.BlobPath(digest)
+	if err != nil {
+		return err
+	}
+	if d == Durable {
+		if err := b.file.Sync(); err != nil {
+			return fmt.Errorf("writing blob %s: %w", digest, err)
+		}
+	}
+	if err := os.Rename(b.file.Name(), path); err != nil {
+		return fmt.Errorf("writing blob %s: %w", digest, err)
+	}
+	b.closed = true
+	b.file.Close()
+	if d == Durable {
+		return SyncFolder(b.store.path("blobs", "sha256"))
+	}
+	return nil
+}
+
+// Discard deletes the blob unless it was committed.
+func (b *NewBlob) Discard() {
+	if !b.closed {
+		os.Remove(b.file.Name())
+		b.file.Close()
+		b.closed = true
+	}
 }

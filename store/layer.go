@@ -21,8 +21,8 @@ type LayerInfo struct {
 	Entries int
 	Skipped int // device nodes, which the user namespace may not make
 	// Implicit are directories that the tar did not list although it has entries
-	// below them, without a leading slash. Their attributes are those of the
-	// layers below.
+	// below them, without a leading slash; the root is "". Their attributes are
+	// those of the layers below.
 	Implicit []string `json:",omitempty"`
 	// Whiteouts says that the layer hides something of those below.
 	Whiteouts bool `json:",omitempty"`
@@ -186,6 +186,13 @@ func (l *StagedLayer) Close() {
 	}
 }
 
+// Discard deletes what was unpacked, and gives the directory up.
+func (l *StagedLayer) Discard() error {
+	err := l.store.RemoveTree(l.path)
+	l.Close()
+	return err
+}
+
 // unlinkLayer takes a layer out of the store in one step. What it returns deletes
 // the tree; where nobody does, the next [Store.Sweep]. The caller holds the lock on images.
 func (s *Store) unlinkLayer(diffID string) (remove func() error, err error) {
@@ -208,3 +215,6 @@ func (s *Store) unlinkLayer(diffID string) (remove func() error, err error) {
 		return os.Remove(marker.Name())
 	}, nil
 }
+
+// LayersPath is the folder that holds the trees of all layers.
+func (s *Store) LayersPath() string { return s.path("layers") }

@@ -24,6 +24,8 @@ func verbs() []verb {
 		{"ps", groupCommon, newPs},
 		{"pull", groupCommon, newPull},
 		{"images", groupCommon, newImages},
+		{"login", groupCommon, newLogin},
+		{"logout", groupCommon, newLogout},
 		{"version", groupCommon, newVersion},
 		{"info", groupCommon, newInfo},
 		{"container", groupManagement, newContainer},

@@ -10,6 +10,7 @@ type Record struct {
 	Name       string // without a leading slash
 	Created    time.Time
 	Image      ImageRef
+	Driver     string   // storage driver of its root file system, as [Store.Driver] told when it was made
 	Path       string   // the program, after image and options were joined
 	Args       []string // its arguments
 	Config     Config

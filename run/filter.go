@@ -1,0 +1,139 @@
+package run
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/skiff-containers/skiff/registry"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// rowFilter selects rows of ps: of one key's values any must match, of the keys all.
+type rowFilter struct {
+	status bool // it asks for states, so that all containers are looked at
+	ids    []string
+	tests  []func(*Summary) bool
+}
+
+// mayBe tells by the id alone whether a container can match.
+func (f *rowFilter) mayBe(id string) bool {
+	return len(f.ids) == 0 || slices.ContainsFunc(f.ids, func(part string) bool { return strings.Contains(id, part) })
+}
+
+func (f *rowFilter) row(s *Summary) bool {
+	for _, test := range f.tests {
+		if !test(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// filters reads --filter key=value pairs by Docker's rules.
+func (e *Engine) filters(asked map[string][]string) (*rowFilter, error) {
+	f := &rowFilter{}
+	for key, values := range asked {
+		if len(values) == 0 {
+			continue
+		}
+		if key == "id" {
+			f.ids = values
+			continue
+		}
+		tests := make([]func(*Summary) bool, len(values))
+		for i, value := range values {
+			test, err := e.filter(key, value)
+			if err != nil {
+				return nil, err
+			}
+			tests[i] = test
+		}
+		every := key == "label" // several labels must all be there
+		f.status = f.status || key == "status" || key == "exited"
+		f.tests = append(f.tests, func(s *Summary) bool {
+			for _, test := range tests {
+				if test(s) != every {
+					return !every
+				}
+			}
+			return every
+		})
+	}
+	return f, nil
+}
+
+func (e *Engine) filter(key, value string) (func(*Summary) bool, error) {
+	switch key {
+	case "name":
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, fmt.Errorf("parsing filter %q: %w", key+"="+value, err)
+		}
+		return func(s *Summary) bool {
+			return pattern.MatchString(s.Record.Name) || pattern.MatchString("/"+s.Record.Name)
+		}, nil
+	case "label":
+		return func(s *Summary) bool { return hasLabel(s.Record.Config.Labels, value) }, nil
+	case "status":
+		if !slices.Contains([]string{"created", "restarting", "running", "removing", "paused", "exited", "dead"}, value) {
+			return nil, fmt.Errorf("invalid filter %q: no such status", key+"="+value)
+		}
+		return func(s *Summary) bool { return string(s.State.Status) == value }, nil
+	case "exited":
+		code, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter %q: not an exit code", key+"="+value)
+		}
+		return func(s *Summary) bool { return s.State.Status == store.Exited && s.State.ExitCode == code }, nil
+	case "ancestor":
+		return e.ancestor(value), nil
+	case "before", "since":
+		return e.relative(key, value)
+	case "network":
+		return func(s *Summary) bool { return s.Record.HostConfig.NetworkMode == value }, nil
+	case "volume":
+		return func(s *Summary) bool {
+			return slices.ContainsFunc(s.Record.HostConfig.Mounts, func(m store.Mount) bool { return m.Source == value || m.Target == path.Clean(value) })
+		}, nil
+	}
+	return nil, fmt.Errorf("invalid filter %q", key)
+}
+
+func hasLabel(labels map[string]string, want string) bool {
+	key, value, valued := strings.Cut(want, "=")
+	have, ok := labels[key]
+	return ok && (!valued || have == value)
+}
+
+// ancestor matches containers of an image or of one that is built on it.
+func (e *Engine) ancestor(text string) func(*Summary) bool {
+	img, _, err := registry.Find(e.Store, text)
+	if err != nil {
+		// The image may have been removed or given another name since.
+		return func(s *Summary) bool { return s.Record.Image.Reference == text || s.Record.Image.ID == text }
+	}
+	return func(s *Summary) bool {
+		have := &s.Record.Image
+		return have.ID == img.ID || len(img.Layers) > 0 && len(have.Layers) > len(img.Layers) && slices.Equal(have.Layers[:len(img.Layers)], img.Layers)
+	}
+}
+
+func (e *Engine) relative(key, ref string) (func(*Summary) bool, error) {
+	c, err := e.Store.Find(ref)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Record()
+	if err != nil {
+		return nil, err
+	}
+	then := r.Created
+	if key == "before" {
+		return func(s *Summary) bool { return s.Record.Created.Before(then) }, nil
+	}
+	return func(s *Summary) bool { return s.Record.Created.After(then) }, nil
+}

@@ -1,0 +1,150 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/skiff-containers/skiff/registry"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+)
+
+// Pull brings an image from its registry into the store.
+func (e *Engine) Pull(ctx context.Context, o registry.PullOptions) (*store.Image, error) {
+	if isHello(o.Reference) { // of which there is no other copy
+		return e.hello(ctx)
+	}
+	return registry.Pull(ctx, e.Store, o)
+}
+
+// imageFor finds the image of a new container, pulling it where o.Pull and the
+// platform say so.
+func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, error) {
+	if isHello(o.Image) {
+		return e.hello(ctx)
+	}
+	if o.Pull != "always" {
+		img, _, err := registry.Find(e.Store, o.Image)
+		switch {
+		case err == nil && fits(img.Platform, o.Platform):
+			return img, nil
+		case err == nil && o.Pull == "never":
+			return nil, fmt.Errorf("image %q is here for %s, not for %s", o.Image, img.Platform, o.Platform)
+		case err != nil && !errors.Is(err, store.ErrNoImage):
+			return nil, err
+		case o.Pull == "never":
+			return nil, &userns.HostError{What: fmt.Sprintf("finding image %q", o.Image), Hint: "skiff pull " + o.Image, Err: err}
+		}
+	}
+	return registry.Pull(ctx, e.Store, registry.PullOptions{
+		Reference: o.Image, Platform: o.Platform, TLSVerify: o.TLSVerify, Progress: o.Progress,
+	})
+}
+
+// fits tells whether an image's platform is what was asked for: a part that is
+// left out matches anything.
+func fits(have, want string) bool {
+	if want == "" {
+		return true
+	}
+	parts, wanted := strings.Split(have, "/"), strings.Split(want, "/")
+	if len(wanted) == 1 { // "arm64" alone is an architecture, "linux" a system
+		return len(parts) > 1 && (wanted[0] == parts[1] || wanted[0] == parts[0])
+	}
+	for i, part := range wanted {
+		if i < len(parts) && part != parts[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Tag gives an image a further name.
+func (e *Engine) Tag(ctx context.Context, source, target string) error {
+	img, _, err := registry.Find(e.Store, source)
+	if err != nil {
+		return err
+	}
+	ref, err := registry.ParseReference(target)
+	if err != nil {
+		return err
+	}
+	if ref.Digest != "" {
+		return fmt.Errorf("tagging image %q: a digest cannot be given as the name %q", source, target)
+	}
+	return e.Store.Tag(img, ref)
+}
+
+// RemoveImage takes a name from an image, and deletes the image with its last
+// name. With force it goes although containers were made from it, and an id takes
+// all its names. What happened comes back also where an error does.
+func (e *Engine) RemoveImage(ctx context.Context, text string, force bool) ([]ImageDeleted, error) {
+	img, ref, err := registry.Find(e.Store, text)
+	if err != nil {
+		return nil, err
+	}
+	byName := ref != (store.Ref{})
+	all, err := e.namesOf(img)
+	if err != nil {
+		return nil, err
+	}
+	if byName && len(all) > 1 {
+		if err := e.Store.Untag(ref); err != nil {
+			return nil, err
+		}
+		return []ImageDeleted{{Untagged: ref.Familiar()}}, nil
+	}
+	if !byName && len(all) > 1 && !force {
+		return nil, &userns.HostError{
+			What: fmt.Sprintf("cannot delete image %s: it has %d names", text, len(all)),
+			Hint: "name one of them, or use --force: " + familiar(all),
+		}
+	}
+	removed, err := e.Store.RemoveImage(img, force)
+	var deleted []ImageDeleted
+	if removed != nil {
+		for _, r := range removed.Refs {
+			deleted = append(deleted, ImageDeleted{Untagged: r.Familiar()})
+		}
+		for _, digest := range removed.Digests {
+			deleted = append(deleted, ImageDeleted{Deleted: digest})
+		}
+	}
+	return deleted, imageInUse(text, err)
+}
+
+func imageInUse(text string, err error) error {
+	var used *store.ImageUsedError
+	if !errors.As(err, &used) {
+		return err
+	}
+	return &userns.HostError{
+		What: fmt.Sprintf("cannot remove image %q", text),
+		Hint: "remove the container first, or use --force",
+		Err:  err,
+	}
+}
+
+// namesOf lists every name that leads to an image.
+func (e *Engine) namesOf(img *store.Image) ([]store.Ref, error) {
+	all, err := e.Store.Images()
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range all {
+		if other.Manifest == img.Manifest {
+			return other.Refs, nil
+		}
+	}
+	return nil, nil
+}
+
+func familiar(refs []store.Ref) string {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = ref.Familiar()
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,113 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/docker/go-units"
+	"github.com/skiff-containers/skiff/conmon"
+	"github.com/skiff-containers/skiff/conmon/program"
+	"github.com/skiff-containers/skiff/netns"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// launch starts the shim of a container that does not run, and returns once its
+// process was executed. The error wraps store.ErrRunning where it runs already.
+func (e *Engine) launch(c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (*conmon.Session, error) {
+	lock, state, err := c.LockStart()
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Unlock()
+	if !state.StartedAt.IsZero() || !r.HostConfig.AutoRemove {
+		// The host's resolver and hosts may have changed since the files were made.
+		if err := networkFiles(c.Dir, netns.Mode(r.HostConfig.NetworkMode), r.Config.Hostname); err != nil {
+			return nil, fmt.Errorf("starting container %q: %w", r.Name, err)
+		}
+	}
+	setup, err := e.setup(c, r, attach)
+	if err != nil {
+		return nil, err
+	}
+	path, err := program.Open(e.Store)
+	if err != nil {
+		return nil, err
+	}
+	session, entry, err := conmon.Start(e.Store, path, setup, direct)
+	if entry != nil {
+		e.tellMapping(entry)
+	}
+	return session, err
+}
+
+// setup is what the shim is told.
+func (e *Engine) setup(c *store.Container, r *store.Record, attach conmon.Attach) (conmon.Setup, error) {
+	log, err := logOf(r.HostConfig.LogConfig)
+	if err != nil {
+		return conmon.Setup{}, err
+	}
+	return conmon.Setup{
+		Container:  c.ID,
+		Dir:        c.Dir,
+		Root:       e.Store.Root,
+		Stack:      store.Stack{Driver: r.Driver, Store: e.Store.Root, Layers: r.Image.Layers, Dir: c.Dir},
+		User:       r.Config.User,
+		GroupAdd:   r.HostConfig.GroupAdd,
+		OpenStdin:  r.Config.OpenStdin,
+		StdinOnce:  r.Config.StdinOnce,
+		AutoRemove: r.HostConfig.AutoRemove,
+		Init:       r.HostConfig.Init,
+		Log:        log,
+		Seccomp:    exists(c.Dir + "/" + fileSeccomp),
+		Attach:     attach,
+	}, nil
+}
+
+// logOf is the log's configuration as the shim takes it: sizes in bytes.
+func logOf(c store.LogConfig) (store.LogConfig, error) {
+	size := c.Config["max-size"]
+	if size == "" {
+		return c, nil
+	}
+	n := int64(-1) // without end
+	if size != "-1" {
+		var err error
+		if n, err = units.RAMInBytes(size); err != nil {
+			return c, fmt.Errorf("parsing log option max-size %q: %w", size, err)
+		}
+	}
+	in := store.LogConfig{Type: c.Type, Config: map[string]string{"max-size": fmt.Sprint(n)}}
+	if files := c.Config["max-file"]; files != "" {
+		in.Config["max-file"] = files
+	}
+	return in, nil
+}
+
+// tellMapping says what the user should know of the ids that containers get.
+func (e *Engine) tellMapping(entry *store.Entry) {
+	if entry.Mapping.Single {
+		text := "containers have a single user id, as this user has no subordinate ids"
+		if entry.Mapping.Why != nil {
+			text = "containers have a single user id: " + entry.Mapping.Why.Error()
+			if hint := hintOf(entry.Mapping.Why); hint != "" {
+				text += " (mend it with: " + hint + ")"
+			}
+		}
+		e.sayOnce("single-id", text)
+	}
+	if entry.Stale {
+		e.say("the subordinate ids of this user have changed; the new ones count once all containers have ended")
+	}
+}
+
+// abandon clears away a --rm container whose start failed. Others stay, to be
+// looked at and started again.
+func (e *Engine) abandon(c *store.Container, r *store.Record) {
+	if !r.HostConfig.AutoRemove {
+		return
+	}
+	if err := remove(c); err != nil && !errors.Is(err, store.ErrNoContainer) {
+		e.say(err.Error())
+	}
+}

@@ -1,0 +1,207 @@
+package run
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/skiff-containers/skiff/netns"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+)
+
+// plan is all that is known of a container before anything of it exists.
+type plan struct {
+	record   *store.Record
+	network  netns.Mode
+	security security
+}
+
+// newPlan joins what the user asked for with what the image says. Nothing is
+// made yet; what cannot be had is refused here.
+func newPlan(o *CreateOptions, img *store.Image, detached bool) (*plan, error) {
+	r := &store.Record{
+		ID:      store.NewID(),
+		Name:    o.Name,
+		Created: time.Now().UTC(),
+		Image:   store.ImageRef{Reference: o.Image, ID: img.ID, Manifest: img.Manifest, Platform: img.Platform, Layers: img.Layers},
+	}
+	if o.Name != "" && (len(o.Name) < 2 || !store.ValidName(o.Name)) {
+		return nil, fmt.Errorf("invalid container name %q: two or more of [a-zA-Z0-9_.-], a letter or digit first", o.Name)
+	}
+	p := &plan{record: r}
+	var err error
+	if p.network, err = netns.Parse(o.Network); err != nil {
+		return nil, err
+	}
+	if err := p.config(o, &img.Config, detached); err != nil {
+		return nil, err
+	}
+	if err := p.hostConfig(o); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// config fills the portable part.
+func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool) (err error) {
+	r, c := p.record, &p.record.Config
+	if c.Entrypoint, c.Cmd, err = joinCommand(o.Entrypoint, o.Command, image); err != nil {
+		return err
+	}
+	argv := append(append([]string(nil), c.Entrypoint...), c.Cmd...)
+	r.Path, r.Args = argv[0], argv[1:]
+	env, err := userEnv(o.EnvFiles, o.Env, os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	c.Env = imageEnv(env, image.Env)
+	if isHello(o.Image) {
+		c.Env = append(c.Env, helloEnv())
+	}
+	if c.Labels, err = parseLabels(o.LabelFiles, o.Labels, image.Labels); err != nil {
+		return err
+	}
+	if c.WorkingDir, err = joinWorkdir(o.Workdir, image.WorkingDir); err != nil {
+		return err
+	}
+	if err := checkHostname(o.Hostname); err != nil {
+		return err
+	}
+	c.Hostname = hostname(o.Hostname, o.Network, r.ID)
+	if c.User = o.User; c.User == "" {
+		c.User = image.User
+	}
+	if c.StopSignal = o.StopSignal; c.StopSignal == "" {
+		c.StopSignal = image.StopSignal
+	} else if _, err := ParseSignal(c.StopSignal); err != nil {
+		return err
+	}
+	c.StopTimeout = o.StopTimeout
+	c.Image, c.Volumes, c.ExposedPorts = o.Image, image.Volumes, image.ExposedPorts
+	c.Tty, c.OpenStdin = o.TTY, o.Interactive
+	return attachments(c, o.Attach, detached)
+}
+
+// hostname is the one asked for, else the host's where its network is asked for,
+// else the beginning of the id.
+func hostname(asked, network, id string) string {
+	if asked != "" {
+		return asked
+	}
+	if netns.Mode(network) == netns.Host {
+		if name, err := os.Hostname(); err == nil && checkHostname(name) == nil {
+			return name
+		}
+	}
+	return id[:12]
+}
+
+// attachments is Docker's rule for the streams that the creator is connected to.
+func attachments(c *store.Config, streams []string, detached bool) error {
+	if detached {
+		return nil
+	}
+	if len(streams) == 0 {
+		c.AttachStdin, c.AttachStdout, c.AttachStderr = c.OpenStdin, true, true
+	}
+	for _, stream := range streams {
+		switch strings.ToLower(stream) {
+		case "stdin":
+			c.AttachStdin = true
+		case "stdout":
+			c.AttachStdout = true
+		case "stderr":
+			c.AttachStderr = true
+		default:
+			return fmt.Errorf("invalid stream %q: valid streams are STDIN, STDOUT and STDERR", stream)
+		}
+	}
+	c.StdinOnce = c.OpenStdin && c.AttachStdin
+	return nil
+}
+
+// hostConfig fills the part that concerns this host.
+func (p *plan) hostConfig(o *CreateOptions) (err error) {
+	h := &p.record.HostConfig
+	*h = store.HostConfig{
+		AutoRemove: o.AutoRemove, NetworkMode: string(p.network), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
+		GroupAdd: o.GroupAdd, Init: o.Init, ContainerIDFile: o.CIDFile, RestartPolicy: store.RestartPolicy{Name: "no"},
+	}
+	switch o.PID {
+	case "", "private":
+	case "host":
+		h.PidMode = "host"
+	default:
+		return &userns.HostError{What: fmt.Sprintf("pid namespace %q is not supported", o.PID), Hint: "use --pid host, or leave it out for a namespace of its own"}
+	}
+	if h.CapAdd, err = normalCapabilities(o.CapAdd, "cap-add"); err != nil {
+		return err
+	}
+	if h.CapDrop, err = normalCapabilities(o.CapDrop, "cap-drop"); err != nil {
+		return err
+	}
+	if p.security, h.SecurityOpt, err = parseSecurity(o.SecurityOpt); err != nil {
+		return err
+	}
+	if h.Ulimits, err = parseUlimits(o.Ulimits); err != nil {
+		return err
+	}
+	if h.ShmSize, err = parseShmSize(o.ShmSize); err != nil {
+		return err
+	}
+	if h.LogConfig, err = parseLog(o.LogDriver, o.LogOpts); err != nil {
+		return err
+	}
+	if h.Devices, err = parseDevices(o.Devices); err != nil {
+		return err
+	}
+	return joinMounts(h, o)
+}
+
+// joinMounts reads -v, --mount and --tmpfs, which share the container's paths.
+func joinMounts(h *store.HostConfig, o *CreateOptions) error {
+	taken := map[string]bool{}
+	take := func(target string) error {
+		if taken[target] {
+			return fmt.Errorf("duplicate mount point: %s", target)
+		}
+		taken[target] = true
+		return nil
+	}
+	for _, spec := range o.Volumes {
+		m, err := parseVolume(spec)
+		if err == nil {
+			err = take(m.Target)
+		}
+		if err != nil {
+			return err
+		}
+		h.Binds, h.Mounts = append(h.Binds, spec), append(h.Mounts, m)
+	}
+	for _, spec := range o.Mounts {
+		m, err := parseMount(spec)
+		if err == nil {
+			err = take(m.Target)
+		}
+		if err != nil {
+			return err
+		}
+		h.Mounts = append(h.Mounts, m)
+	}
+	for _, spec := range o.Tmpfs {
+		target, options, err := parseTmpfs(spec)
+		if err == nil {
+			err = take(target)
+		}
+		if err != nil {
+			return err
+		}
+		if h.Tmpfs == nil {
+			h.Tmpfs = map[string]string{}
+		}
+		h.Tmpfs[target] = options
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
+)
+
+// Remove deletes a container and all that it wrote. One that runs is refused,
+// unless o.Force, which kills it first.
+func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error {
+	c, err := e.Store.Find(ref)
+	if err != nil {
+		return err
+	}
+	state, err := c.State()
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return removeDamaged(c, o.Force, err)
+	case err != nil:
+		return err
+	case state.Status == store.Running && !o.Force:
+		return stillRunning(c, ref)
+	case state.Status == store.Running:
+		if err := e.kill(ctx, c); err != nil {
+			return err
+		}
+	}
+	err = remove(c)
+	if errors.Is(err, store.ErrRunning) && o.Force { // somebody started it between our looks
+		if err = e.kill(ctx, c); err == nil {
+			err = remove(c)
+		}
+	}
+	if errors.Is(err, store.ErrRunning) {
+		return stillRunning(c, ref)
+	}
+	return gone(err)
+}
+
+// remove deletes a container that does not run.
+func remove(c *store.Container) error {
+	if err := c.AwaitShim(); err != nil {
+		return err
+	}
+	u, err := c.Unlink()
+	if err != nil {
+		return err
+	}
+	return u.Delete()
+}
+
+// stillRunning is Docker's refusal.
+func stillRunning(c *store.Container, ref string) error {
+	name := ref
+	if r, err := c.Record(); err == nil {
+		name = r.Name
+	}
+	return &userns.HostError{
+		What: fmt.Sprintf("cannot remove container %q: container is running: stop the container before removing or force remove", name),
+		Hint: fmt.Sprintf("skiff rm -f %s", ref),
+		Err:  store.ErrRunning,
+	}
+}
+
+// removeDamaged deletes a container whose files cannot be read, with force and
+// where no shim holds it.
+func removeDamaged(c *store.Container, force bool, why error) error {
+	if !force {
+		return &userns.HostError{What: fmt.Sprintf("removing container %.12s", c.ID), Hint: fmt.Sprintf("skiff rm -f %.12s deletes it as it is", c.ID), Err: why}
+	}
+	held, err := store.HoldAlive(c.Dir)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("removing container %.12s: its shim is alive: %w", c.ID, why)
+	}
+	if err == nil {
+		defer held.Close()
+	}
+	u, err := c.Unlink()
+	if err != nil {
+		return err
+	}
+	return u.Delete()
+}

@@ -1,0 +1,19 @@
+package run
+
+import "context"
+
+// Restart stops a container where it runs, and starts it.
+func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
+	c, err := e.Store.Find(ref)
+	if err != nil {
+		return err
+	}
+	r, err := c.Record()
+	if err != nil {
+		return err
+	}
+	if err := e.stop(ctx, c, o); err != nil {
+		return err
+	}
+	return e.start(c, r)
+}

@@ -1,0 +1,81 @@
+package run
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// spec is the container's OCI config, complete but for what only the shim can
+// tell: the user's ids and HOME.
+func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
+	r := p.record
+	c, h := &r.Config, &r.HostConfig
+	mounts, err := p.mounts(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &specs.Spec{
+		Version: specs.Version,
+		Root:    &specs.Root{Path: "merged", Readonly: h.ReadonlyRootfs},
+		Process: &specs.Process{
+			Terminal:        c.Tty,
+			Args:            append([]string{r.Path}, r.Args...),
+			Env:             processEnv(c.Env, c.Hostname, c.Tty),
+			Cwd:             c.WorkingDir,
+			NoNewPrivileges: p.security.noNewPrivileges,
+			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
+			Rlimits:         rlimitsOf(h.Ulimits),
+		},
+		Hostname: c.Hostname,
+		Mounts:   mounts,
+		Linux:    &specs.Linux{Namespaces: p.namespaces()},
+	}
+	if !h.Privileged && !p.security.unmasked {
+		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = maskedPaths(), readonlyPaths[:]
+	}
+	return s, nil
+}
+
+// namespaces are those that the container does not share with the host.
+func (p *plan) namespaces() []specs.LinuxNamespace {
+	all := []specs.LinuxNamespace{
+		{Type: specs.MountNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace}, {Type: specs.CgroupNamespace},
+	}
+	if p.record.HostConfig.PidMode != "host" {
+		all = append(all, specs.LinuxNamespace{Type: specs.PIDNamespace})
+	}
+	if p.network.Private() {
+		all = append(all, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	}
+	return all
+}
+
+func rlimitsOf(ulimits []store.Ulimit) []specs.POSIXRlimit {
+	var all []specs.POSIXRlimit
+	for _, u := range ulimits {
+		all = append(all, specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(u.Name), Soft: limitValue(u.Soft), Hard: limitValue(u.Hard)})
+	}
+	return all
+}
+
+// maskedPaths are those that Docker 28 hides from containers.
+func maskedPaths() []string {
+	paths := []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	// What a processor's throttling tells of its neighbours (moby GHSA-6fw5-f8r9-fgfm).
+	for cpu := 0; ; cpu++ {
+		path := fmt.Sprintf("/sys/devices/system/cpu/cpu%d/thermal_throttle", cpu)
+		if !exists(path) {
+			return paths
+		}
+		paths = append(paths, path)
+	}
+}
+
+// readonlyPaths are those that Docker lets containers only read.
+var readonlyPaths = [...]string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}

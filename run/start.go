@@ -1,0 +1,66 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/skiff-containers/skiff/conmon"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// Start starts a container in the background. One that runs already is no error.
+func (e *Engine) Start(ctx context.Context, ref string) error {
+	c, err := e.Store.Find(ref)
+	if err != nil {
+		return err
+	}
+	r, err := c.Record()
+	if err != nil {
+		return err
+	}
+	return e.start(c, r)
+}
+
+func (e *Engine) start(c *store.Container, r *store.Record) error {
+	session, err := e.launch(c, r, conmon.Attach{}, [3]*os.File{})
+	if errors.Is(err, store.ErrRunning) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("starting container %q: %w", r.Name, err)
+	}
+	session.Close()
+	return nil
+}
+
+// StartAttached starts a container and stays with it until it has ended or the
+// caller detaches. One that runs already is attached to.
+func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions) (Outcome, error) {
+	keys, err := detachKeys(a.DetachKeys)
+	if err != nil {
+		return Outcome{}, err
+	}
+	c, err := e.Store.Find(ref)
+	if err != nil {
+		return Outcome{}, err
+	}
+	r, err := c.Record()
+	if err != nil {
+		return Outcome{}, err
+	}
+	signals := e.proxy(a.SigProxy)
+	defer signals.stop()
+	want := wanted(r, &a)
+	want.Stdout, want.Stderr = true, true
+	session, err := e.launch(c, r, want, [3]*os.File{})
+	if errors.Is(err, store.ErrRunning) {
+		return e.attach(ctx, c, r, &a)
+	}
+	if err != nil {
+		return Outcome{}, fmt.Errorf("starting container %q: %w", r.Name, err)
+	}
+	p := pump{engine: e, container: c, session: session, options: &a, attach: want, tty: r.Config.Tty, keys: keys, signals: signals}
+	return p.run(ctx)
+}

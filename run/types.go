@@ -1,0 +1,190 @@
+package run
+
+import (
+	"time"
+
+	"github.com/skiff-containers/skiff/store"
+)
+
+// ContainerInspect is what `inspect` prints of a container: Docker's
+// ContainerInspect object, field for field as far as skiff has them.
+type ContainerInspect struct {
+	ID              string `json:"Id"`
+	Created         string // RFC 3339 with nanoseconds
+	Path            string
+	Args            []string
+	State           ContainerState
+	Image           string // digest of the image's config
+	ResolvConfPath  string
+	HostnamePath    string
+	HostsPath       string
+	LogPath         string
+	Name            string // with a leading slash
+	RestartCount    int
+	Driver          string
+	Platform        string // "linux"
+	MountLabel      string
+	ProcessLabel    string
+	AppArmorProfile string
+	ExecIDs         []string
+	HostConfig      store.HostConfig
+	GraphDriver     GraphDriver
+	Mounts          []MountPoint
+	Config          store.Config
+	NetworkSettings NetworkSettings
+}
+
+// ContainerState is Docker's State object.
+type ContainerState struct {
+	Status     store.Status
+	Running    bool
+	Paused     bool
+	Restarting bool
+	OOMKilled  bool
+	Dead       bool
+	Pid        int
+	ExitCode   int
+	Error      string
+	StartedAt  string // RFC 3339; "0001-01-01T00:00:00Z" where it never was
+	FinishedAt string
+}
+
+// GraphDriver says where a root file system lies.
+type GraphDriver struct {
+	Data map[string]string
+	Name string
+}
+
+// MountPoint is a mount as inspect shows it.
+type MountPoint struct {
+	Type        string
+	Source      string
+	Destination string
+	Mode        string
+	RW          bool
+	Propagation string
+}
+
+// NetworkSettings is Docker's NetworkSettings object.
+type NetworkSettings struct {
+	SandboxID  string
+	SandboxKey string
+	Ports      map[string][]PortBinding
+	Networks   map[string]NetworkEndpoint
+}
+
+// PortBinding is one published port.
+type PortBinding struct {
+	HostIp   string
+	HostPort string
+}
+
+// NetworkEndpoint is a container's place in one network.
+type NetworkEndpoint struct {
+	Aliases           []string
+	NetworkID         string
+	EndpointID        string
+	Gateway           string
+	IPAddress         string
+	IPPrefixLen       int
+	IPv6Gateway       string
+	GlobalIPv6Address string
+	MacAddress        string
+}
+
+// ImageInspect is what `inspect` prints of an image: Docker's ImageInspect object.
+type ImageInspect struct {
+	ID           string `json:"Id"`
+	RepoTags     []string
+	RepoDigests  []string
+	Parent       string
+	Comment      string
+	Created      string
+	Author       string
+	Config       store.ImageConfig
+	Architecture string
+	Variant      string `json:",omitempty"`
+	Os           string
+	Size         int64
+	GraphDriver  GraphDriver
+	RootFS       RootFS
+}
+
+// RootFS lists the layers of an image, lowest first.
+type RootFS struct {
+	Type   string // "layers"
+	Layers []string
+}
+
+// ImageListOptions select rows of `images`.
+type ImageListOptions struct {
+	Reference string              // only this repository, or repository:tag; "*" and "?" match
+	Filters   map[string][]string // reference, label, dangling, before, since, until
+}
+
+// ImageSummary is one row of `images`: one name of an image, or an image without a name.
+type ImageSummary struct {
+	ID         string // "sha256:…"
+	Repository string // as Docker shows it: "busybox", "127.0.0.1:5000/busybox"; "<none>" without a name
+	Tag        string // "<none>" where the name is a digest only
+	Digest     string // what the registry's tag names, "sha256:…"
+	Platform   string
+	Created    time.Time
+	Size       int64
+	Labels     map[string]string
+	Containers int // how many containers of this store were made from it
+}
+
+// ImageDeleted is one step of removing an image; one of the fields is set.
+type ImageDeleted struct {
+	Untagged string `json:",omitempty"`
+	Deleted  string `json:",omitempty"`
+}
+
+// Version says what this program is.
+type Version struct {
+	Version   string
+	GitCommit string
+	Built     string // RFC 3339
+	GoVersion string
+	Os        string
+	Arch      string
+	Module    string
+}
+
+// Info is what `info` prints: the store, what it holds, and what this host offers.
+type Info struct {
+	ID                string
+	Containers        int
+	ContainersRunning int
+	ContainersPaused  int
+	ContainersStopped int
+	Images            int
+	Driver            string
+	DockerRootDir     string // the store's root
+	LoggingDriver     string
+	CgroupVersion     string // "1", "2", or "1 (hybrid)"
+	CgroupDriver      string // "none" where skiff can limit nothing
+	KernelVersion     string
+	OperatingSystem   string
+	OSType            string
+	Architecture      string
+	NCPU              int
+	MemTotal          int64
+	Name              string // the host's
+	ServerVersion     string // skiff's own
+	SecurityOptions   []string
+	Rootless          bool
+	UIDMap            []IDMap
+	GIDMap            []IDMap
+	NewuidmapPath     string
+	ConfigFile        string // docker's config.json as skiff reads it, or ""
+	Warnings          []string
+}
+
+// IDMap is one range of ids in skiff's user namespace.
+type IDMap struct {
+	ContainerID int64
+	HostID      int64
+	Size        int64
+}

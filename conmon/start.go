@@ -9,9 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shimStage is argv[0] of the shim.
-const shimStage = "skiff-shim"
-
 // Start starts the shim of a container in the user's user namespace and returns
 // once the container's process was executed. The session is attached as
 // setup.Attach says; closing it leaves the container running. Direct descriptors
@@ -47,9 +44,9 @@ func Start(s *store.Store, program string, setup Setup, direct [3]*os.File) (*Se
 		Args:     []string{shimStage},
 		// Nothing of the caller's environment is kept for the container's whole life
 		// but the way to helpers such as fuse-overlayfs.
-		Env:      []string{"PATH=" + os.Getenv("PATH")},
-		Files:    []userns.File{{Name: "control", File: theirs}},
-		Session:  true,
+		Env:     []string{"PATH=" + os.Getenv("PATH")},
+		Files:   []userns.File{{Name: "control", File: theirs}},
+		Session: true,
 	}, unix.CLONE_NEWNS, setup.Container)
 	if err != nil {
 		ours.close()

@@ -77,6 +77,10 @@ func (e *Exec) Start() (*Started, error) {
 
 // notRunning says in words what a process that has ended looks like from here.
 func notRunning(err error) error {
+	var stage *userns.StartError
+	if errors.As(err, &stage) && !errors.Is(err, unix.ESRCH) {
+		return err // a program that is not found, say
+	}
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
 		return hinted("start it first", "the container is not running")
 	}

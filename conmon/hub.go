@@ -1,0 +1,110 @@
+package conmon
+
+import (
+	"io"
+	"os"
+	"sync"
+)
+
+// hub spreads what one process writes: to the log and to every attached client. A
+// client that does not read holds the process up, as with docker; one that has
+// left is forgotten.
+type hub struct {
+	log     *logWriter // nil: none is kept
+	mu      sync.Mutex
+	clients map[*conn]Attach
+	pumps   sync.WaitGroup
+}
+
+// stream says where a pump's bytes go.
+type stream struct {
+	kind kind
+	name string // in the log
+}
+
+var (
+	stdoutStream = stream{kindStdout, "stdout"}
+	stderrStream = stream{kindStderr, "stderr"}
+)
+
+// add attaches a client for what comes from now on.
+func (h *hub) add(c *conn, a Attach) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.clients == nil {
+		h.clients = map[*conn]Attach{}
+	}
+	h.clients[c] = a
+}
+
+func (h *hub) remove(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.clients, c)
+}
+
+// pump reads one stream to its end, in a goroutine of its own.
+func (h *hub) pump(from *os.File, to stream) {
+	h.pumps.Go(func() {
+		buffer := make([]byte, maxData)
+		for {
+			n, err := from.Read(buffer)
+			if n > 0 {
+				h.spread(to, buffer[:n])
+			}
+			if err != nil { // EIO is how a terminal says that nobody has it open
+				return
+			}
+		}
+	})
+}
+
+func (h *hub) spread(to stream, data []byte) {
+	if h.log != nil {
+		h.log.write(to.name, data)
+	}
+	h.mu.Lock()
+	var listening [4]*conn
+	targets := listening[:0]
+	for c, a := range h.clients {
+		if to.kind == kindStdout && a.Stdout || to.kind == kindStderr && a.Stderr {
+			targets = append(targets, c)
+		}
+	}
+	h.mu.Unlock()
+	for _, c := range targets {
+		if c.sendData(to.kind, data) != nil {
+			h.remove(c)
+		}
+	}
+}
+
+// drained returns once every stream has ended and its last bytes were spread.
+func (h *hub) drained() { h.pumps.Wait() }
+
+// input is the writing end of a process's standard input.
+type input struct {
+	mu   sync.Mutex
+	file *os.File // nil: closed
+}
+
+func (in *input) write(data []byte) {
+	in.mu.Lock()
+	file := in.file
+	in.mu.Unlock()
+	if file == nil {
+		return
+	}
+	if _, err := file.Write(data); err != nil && err != io.ErrShortWrite {
+		in.close() // nobody reads any more
+	}
+}
+
+func (in *input) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.file != nil {
+		in.file.Close()
+		in.file = nil
+	}
+}

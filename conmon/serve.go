@@ -1,0 +1,349 @@
+package conmon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/skiff-containers/skiff/oci"
+	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
+)
+
+// passedConn is the conversation that this process was handed under a name.
+func passedConn(name string) (*conn, error) {
+	f, err := userns.Passed(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("taking over descriptor %q: %w", name, err)
+	}
+	return newConn(fd)
+}
+
+// listener accepts conversations on the container's socket.
+type listener struct{ file *os.File }
+
+// listen makes the socket in the container's folder, in place of one that a killed shim left.
+func listen(dir string) (*listener, error) {
+	if err := os.Remove(filepath.Join(dir, socketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("making the container's socket: %w", err)
+	}
+	folder, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("making the container's socket: %w", err)
+	}
+	defer unix.Close(folder)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("making the container's socket: %w", err)
+	}
+	err = unix.Bind(fd, socketAddress(folder))
+	if err == nil {
+		err = unix.Listen(fd, 128)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("making the container's socket: %w", err)
+	}
+	return &listener{os.NewFile(uintptr(fd), "listener")}, nil
+}
+
+// serve gives each conversation to a goroutine of its own, until the listener is closed.
+func (l *listener) serve(converse func(*conn)) {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var fd int
+		var acceptErr error
+		if err := raw.Read(func(listening uintptr) bool {
+			fd, _, acceptErr = unix.Accept4(int(listening), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			return !errors.Is(acceptErr, unix.EAGAIN)
+		}); err != nil {
+			return
+		}
+		if acceptErr != nil {
+			continue
+		}
+		if c, err := newConn(fd); err == nil {
+			go converse(c)
+		}
+	}
+}
+
+func (l *listener) close() {
+	if l != nil {
+		l.file.Close()
+	}
+}
+
+// converse serves one conversation that a client opened.
+func (s *shim) converse(c *conn) {
+	k, body, files, err := c.recv()
+	if err != nil {
+		c.close()
+		return
+	}
+	switch k {
+	case kindAttach:
+		closeAll(files)
+		s.serveAttach(c, body)
+	case kindExec:
+		s.serveExec(c, body, files)
+	case kindSignal:
+		closeAll(files)
+		s.serveSignal(c, body)
+		c.close()
+	case kindWait:
+		closeAll(files)
+		if s.join(c) {
+			c.recv() // the client says nothing more; it may leave
+			s.leave(c)
+		}
+	default:
+		closeAll(files)
+		c.close()
+	}
+}
+
+func (s *shim) serveSignal(c *conn, body []byte) {
+	request, err := decode[SignalRequest](body)
+	if err == nil {
+		err = s.target.signal(unix.Signal(request.Signal))
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil // it is ending: the signal came in time, as far as anybody can tell
+	}
+	if err != nil {
+		c.send(kindFailure, failure(err))
+		return
+	}
+	c.send(kindDone, nil)
+}
+
+// serveAttach connects a further client to the container's streams.
+func (s *shim) serveAttach(c *conn, body []byte) {
+	attach, err := decode[Attach](body)
+	if err == nil && !s.target.serves(attach) {
+		err = &Failure{Code: 125, Text: "the container's output goes straight to the command that started it",
+			Hint: "start it with -d or -t, or without --rm, to attach to it later"}
+	}
+	if err != nil {
+		c.send(kindFailure, failure(err))
+		c.close()
+		return
+	}
+	if !s.join(c) {
+		return
+	}
+	s.target.setSize(attach.Size)
+	if c.send(kindStarted, Started{s.pid}) != nil {
+		s.leave(c)
+		return
+	}
+	s.target.hub.add(c, attach)
+	s.attend(c, s.target, attach)
+}
+
+// serves tells whether an attached client would see what it asked for.
+func (t *target) serves(a Attach) bool {
+	return len(t.outputs) > 0 || !a.Stdout && !a.Stderr
+}
+
+// attend carries out what an attached client of the container says, until it leaves.
+func (s *shim) attend(c *conn, t *target, attach Attach) {
+	s.listenTo(c, t, attach)
+	t.hub.remove(c)
+	if attach.Stdin && s.setup.StdinOnce {
+		t.stdin.close()
+	}
+	s.leave(c)
+}
+
+// listenTo reads a client's messages until it leaves. Input is written by a
+// goroutine of its own, so that signals overtake input that nobody reads.
+func (s *shim) listenTo(c *conn, t *target, attach Attach) {
+	input := make(chan []byte, stdinWindow)
+	defer close(input)
+	go func() {
+		for data := range input {
+			if data == nil {
+				t.endInput()
+				continue
+			}
+			t.stdin.write(data)
+			c.send(kindStdinTaken, nil)
+		}
+	}()
+	for {
+		k, body, files, err := c.recv()
+		closeAll(files)
+		if err != nil {
+			return
+		}
+		switch k {
+		case kindStdin:
+			if attach.Stdin {
+				input <- append([]byte(nil), body...)
+			}
+		case kindStdinEOF:
+			if attach.Stdin && (s.setup.StdinOnce || t != s.target) {
+				input <- nil
+			}
+		case kindResize:
+			if size, err := decode[Size](body); err == nil {
+				t.setSize(size)
+			}
+		case kindSignal:
+			if request, err := decode[SignalRequest](body); err == nil {
+				t.signal(unix.Signal(request.Signal))
+			}
+		}
+	}
+}
+
+// endInput closes a pipe. A terminal has no end of input of its own: the client's
+// end of file is typed as a terminal's, control-D.
+func (t *target) endInput() {
+	if t.console != nil {
+		t.stdin.write([]byte{4})
+		return
+	}
+	t.stdin.close()
+}
+
+// join enters a client among those who are told the end. Where that has come
+// already it is told now, and false comes back.
+func (s *shim) join(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		c.close() // as when the shim had gone: the client looks at state.json
+		return false
+	}
+	s.clients[c] = struct{}{}
+	return true
+}
+
+// leave forgets a client.
+func (s *shim) leave(c *conn) {
+	s.mu.Lock()
+	_, known := s.clients[c]
+	delete(s.clients, c)
+	s.mu.Unlock()
+	if known {
+		c.close()
+	}
+}
+
+// serveExec starts a further process in the container and serves its client. When
+// the client leaves, the process is killed, unless it was asked to outlive it.
+func (s *shim) serveExec(c *conn, body []byte, files []*os.File) {
+	request, err := decode[ExecRequest](body)
+	if err != nil || request.Process == nil {
+		closeAll(files)
+		c.send(kindFailure, &Failure{Code: 125, Text: "decoding the request: no process"})
+		c.close()
+		return
+	}
+	t, pid, err := s.exec(&request, files)
+	if err != nil {
+		c.send(kindFailure, failure(err))
+		c.close()
+		return
+	}
+	t.hub.add(c, request.Attach)
+	c.send(kindStarted, Started{pid})
+	t.pump()
+	if request.Detach {
+		c.close()
+		<-t.ended
+		t.drain()
+		return
+	}
+	left := make(chan struct{})
+	go func() {
+		s.listenTo(c, t, request.Attach)
+		close(left)
+		t.hub.remove(c)
+		t.signal(unix.SIGKILL)
+	}()
+	status := <-t.ended
+	t.drain()
+	c.send(kindExited, Exited{Code: exitCode(status)})
+	c.close()
+	<-left
+}
+
+// exec starts the process of a request.
+func (s *shim) exec(request *ExecRequest, files []*os.File) (t *target, pid int, err error) {
+	var direct [3]*os.File
+	rest := files
+	for i, wanted := range request.Direct {
+		if wanted && len(rest) > 0 {
+			direct[i], rest = rest[0], rest[1:]
+		}
+	}
+	defer closeAll(files)
+	root := fmt.Sprintf("/proc/%d/root", s.pid)
+	if err := completeUser(request.Process, root, request.User, request.GroupAdd); err != nil {
+		return nil, 0, err
+	}
+	if request.Detach && !request.Process.Terminal {
+		if direct, err = nulls(direct); err != nil {
+			return nil, 0, err
+		}
+		defer closeAll(direct[:])
+	}
+	io, err := newStdio(request.Process, request.Attach.Stdin, direct)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer io.closeTheirs()
+	seccomp := s.seccomp
+	if request.Unconfined {
+		seccomp = nil
+	}
+	request.Attach.Size.giveTo(request.Process)
+	e := &oci.Exec{Init: s.init, Process: request.Process, Seccomp: seccomp, Stdio: io.theirs}
+	var started *oci.Started
+	var ended <-chan unix.WaitStatus
+	s.onMainThread(func() {
+		ended, err = s.children.start(func() (int, error) {
+			var err error
+			if started, err = e.Start(); err != nil {
+				return 0, err
+			}
+			return started.Process.PID, nil
+		})
+	})
+	if err != nil {
+		io.closeOurs()
+		return nil, 0, err
+	}
+	pid = started.Process.PID
+	built := newTarget(io, started.Console, nil, ended, func(n unix.Signal) error { return s.children.signal(pid, n) })
+	return built, pid, nil
+}
+
+// nulls fills the streams of a detached process that nobody reads or writes.
+func nulls(direct [3]*os.File) ([3]*os.File, error) {
+	for i := range direct {
+		if direct[i] != nil {
+			continue
+		}
+		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if err != nil {
+			closeAll(direct[:])
+			return direct, err
+		}
+		direct[i] = null
+	}
+	return direct, nil
+}

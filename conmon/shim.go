@@ -1,0 +1,309 @@
+package conmon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/oci"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
+)
+
+// shimStage is argv[0] of the shim.
+const shimStage = "skiff-shim"
+
+// Stages are the stages of this package by argv[0]; each returns an exit code.
+func Stages() map[string]func() int {
+	return map[string]func() int{shimStage: shimMain}
+}
+
+// shim is the state of the stage "skiff-shim".
+//
+// It is root of the user's user namespace, in a mount namespace of its own and
+// the host's others, a session leader. Its parent is the command that started it,
+// soon dead. It mounts the root file system, starts the init stage (package oci)
+// and stays until the container has ended. Next comes nobody: it is the last.
+type shim struct {
+	setup    Setup
+	store    *store.Store
+	control  *conn // to the one who started us
+	direct   [3]*os.File
+	alive    *os.File // the lock that says that we live; held by being open
+	mounted  *store.Mounted
+	spec     *specs.Spec
+	seccomp  []byte
+	children children
+	jobs     chan func() // run by the main goroutine, whose thread forks
+
+	listener *listener
+	target   *target  // the container's first process
+	init     *os.File // its pidfd
+	pid      int
+	state    store.State
+
+	mu      sync.Mutex
+	clients map[*conn]struct{} // who must be told the end
+	over    bool
+}
+
+// shimMain is the entry of the stage. Its goroutine keeps the main thread: a
+// parent-death signal is bound to the thread that forked the child, so the thread
+// must live as long as the process (prctl(2), PR_SET_PDEATHSIG).
+func shimMain() int {
+	runtime.LockOSThread()
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // a container in the host's PID namespace sees us
+	unix.Umask(0o022)
+	s := &shim{
+		children: children{known: map[int]chan unix.WaitStatus{}},
+		jobs:     make(chan func()),
+		clients:  map[*conn]struct{}{},
+	}
+	if err := s.meet(); err != nil {
+		return 125 // nobody to tell
+	}
+	stop := s.handleSignals()
+	defer stop()
+	if err := s.start(); err != nil {
+		s.abandon(err)
+		return 1
+	}
+	ended := s.release()
+	for {
+		select {
+		case job := <-s.jobs:
+			job()
+		case status := <-ended:
+			s.finish(status)
+			return 0
+		}
+	}
+}
+
+// meet takes the setup from the control connection.
+func (s *shim) meet() error {
+	control, err := passedConn("control")
+	if err != nil {
+		return err
+	}
+	k, body, files, err := control.recv()
+	if err != nil || k != kindSetup {
+		return errors.Join(err, unix.EPROTO)
+	}
+	s.control = control
+	if s.setup, err = decode[Setup](body); err != nil {
+		return err
+	}
+	for i, wanted := range s.setup.Direct {
+		if wanted && len(files) > 0 {
+			s.direct[i], files = files[0], files[1:]
+		}
+	}
+	closeAll(files)
+	s.store = &store.Store{Root: s.setup.Root}
+	return nil
+}
+
+// handleSignals keeps the shim alive through the closing of its terminal and
+// reaps. Handlers, unlike ignored signals, do not pass to the container by exec.
+func (s *shim) handleSignals() (stop func()) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	go func() {
+		for received := range signals {
+			switch received {
+			case unix.SIGCHLD:
+				s.children.reap()
+			case unix.SIGTERM: // a log-out or shutdown: the container may end in its own way
+				s.children.signal(s.pid, unix.SIGTERM)
+			}
+		}
+	}()
+	return func() { signal.Stop(signals); close(signals) }
+}
+
+// start brings the container up to the execution of its process.
+func (s *shim) start() (err error) {
+	if s.alive, err = store.HoldAlive(s.setup.Dir); err != nil {
+		if errors.Is(err, store.ErrRunning) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+			return &Failure{Code: 125, Text: "the container is running already"}
+		}
+		return err
+	}
+	// Slave, not private: private would keep every mount of the host busy for as
+	// long as the container lives.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("leaving the host's mount propagation: %w", err)
+	}
+	if s.mounted, err = s.setup.Stack.Mount(); err != nil {
+		return err
+	}
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := completeUser(s.spec.Process, s.mounted.Path, s.setup.User, s.setup.GroupAdd); err != nil {
+		return err
+	}
+	if s.listener, err = listen(s.setup.Dir); err != nil {
+		return err
+	}
+	return s.launch()
+}
+
+// load reads what run has written for the runtime.
+func (s *shim) load() error {
+	s.spec = new(specs.Spec)
+	if err := store.ReadJSON(filepath.Join(s.setup.Dir, "config.json"), s.spec); err != nil {
+		return err
+	}
+	if s.spec.Process == nil || s.spec.Linux == nil {
+		return fmt.Errorf("reading config.json: no process or no linux part")
+	}
+	if !s.setup.Seccomp {
+		return nil
+	}
+	var err error
+	if s.seccomp, err = os.ReadFile(filepath.Join(s.setup.Dir, "seccomp.bpf")); err != nil {
+		return fmt.Errorf("reading the seccomp filter: %w", err)
+	}
+	return nil
+}
+
+// completeUser puts the user's ids and home into the process, from the files in
+// the container's root.
+func completeUser(process *specs.Process, root, user string, groups []string) error {
+	fd, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("opening the root file system: %w", err)
+	}
+	folder := os.NewFile(uintptr(fd), root)
+	defer folder.Close()
+	umask := process.User.Umask
+	found, home, err := oci.LookupUser(folder, user, groups)
+	if err != nil {
+		return err
+	}
+	found.Umask = umask
+	process.User = found
+	if !slices.ContainsFunc(process.Env, func(e string) bool { return strings.HasPrefix(e, "HOME=") }) {
+		process.Env = append(process.Env, "HOME="+home)
+	}
+	return nil
+}
+
+// launch starts the first process and records that it runs.
+func (s *shim) launch() error {
+	if !s.ownPIDNamespace() {
+		// Orphans of the container come to us, so that its end is the end of all.
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("becoming the reaper of orphans: %w", err)
+		}
+	}
+	var log *logWriter
+	if s.setup.Log.Type != "none" && s.direct[1] == nil && s.direct[2] == nil {
+		var err error
+		if log, err = openLog(s.setup.Dir, s.setup.Log.Config); err != nil {
+			return err
+		}
+	}
+	io, err := newStdio(s.spec.Process, s.setup.OpenStdin, s.direct)
+	if err != nil {
+		return err
+	}
+	defer io.closeTheirs()
+	s.setup.Attach.Size.giveTo(s.spec.Process)
+	launch := &oci.Launch{Spec: s.spec, Rootfs: s.mounted.Path, Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init}
+	var started *oci.Started
+	ended, err := s.children.start(func() (int, error) {
+		var err error
+		if started, err = launch.Start(); err != nil {
+			return 0, err
+		}
+		return started.Process.PID, nil
+	})
+	if err != nil {
+		io.closeOurs()
+		return err
+	}
+	s.pid = started.Process.PID
+	s.target = newTarget(io, started.Console, log, ended, func(n unix.Signal) error { return s.children.signal(s.pid, n) })
+	return s.record()
+}
+
+// record writes that the container runs. From here on exec and attach are served.
+func (s *shim) record() error {
+	fd, err := unix.PidfdOpen(s.pid, 0)
+	if err != nil {
+		return fmt.Errorf("opening process %d: %w", s.pid, err)
+	}
+	s.init = os.NewFile(uintptr(fd), "init")
+	s.state = store.State{Status: store.Running, StartedAt: time.Now().UTC()}
+	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
+		return err
+	}
+	if s.state.Init, err = store.Identify(s.pid); err != nil {
+		return err
+	}
+	return store.WriteState(s.setup.Dir, &s.state, s.durability())
+}
+
+func (s *shim) durability() store.Durability {
+	return store.Durability(!s.setup.AutoRemove)
+}
+
+func (s *shim) ownPIDNamespace() bool {
+	return slices.ContainsFunc(s.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Type == specs.PIDNamespace && n.Path == ""
+	})
+}
+
+// release tells the starter that the process was executed and begins to serve.
+func (s *shim) release() (ended <-chan unix.WaitStatus) {
+	closeAll(s.direct[:])
+	s.join(s.control)
+	s.target.hub.add(s.control, s.setup.Attach)
+	if s.control.send(kindStarted, Started{s.pid}) != nil {
+		s.leave(s.control)
+	}
+	s.target.pump() // after the word that it started, which comes first
+	go s.attend(s.control, s.target, s.setup.Attach)
+	go s.listener.serve(s.converse)
+	// What starting took is given back: a shim sleeps most of its life.
+	time.AfterFunc(time.Second, debug.FreeOSMemory)
+	return s.target.ended
+}
+
+// onMainThread runs f where children may be forked, and returns when it has run.
+func (s *shim) onMainThread(f func()) {
+	done := make(chan struct{})
+	s.jobs <- func() { f(); close(done) }
+	<-done
+}
+
+// failure puts an error into the words of the wire.
+func failure(err error) *Failure {
+	var f *Failure
+	if errors.As(err, &f) {
+		return f
+	}
+	f = &Failure{Code: 125, Text: err.Error()}
+	var runtimeError *oci.Error
+	if errors.As(err, &runtimeError) {
+		f.Code, f.Hint = runtimeError.Code, runtimeError.Hint
+	}
+	var host *userns.HostError
+	if errors.As(err, &host) {
+		f.Hint = host.Hint
+	}
+	return f
+}

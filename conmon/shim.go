@@ -229,7 +229,7 @@ func (s *shim) launch() error {
 		if started, err = launch.Start(); err != nil {
 			return 0, err
 		}
-		return started.Process.PID, nil
+		return started.Process.PID, s.identify(started.Process.PID)
 	})
 	if err != nil {
 		io.closeOurs()
@@ -240,20 +240,24 @@ func (s *shim) launch() error {
 	return s.record()
 }
 
-// record writes that the container runs. From here on exec and attach are served.
-func (s *shim) record() error {
-	fd, err := unix.PidfdOpen(s.pid, 0)
+// identify notes who the shim and the first process are. It runs before that one
+// can be reaped: a process may end at once, and its number is then nobody's.
+func (s *shim) identify(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return fmt.Errorf("opening process %d: %w", s.pid, err)
+		return fmt.Errorf("opening process %d: %w", pid, err)
 	}
 	s.init = os.NewFile(uintptr(fd), "init")
-	s.state = store.State{Status: store.Running, StartedAt: time.Now().UTC()}
 	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
 		return err
 	}
-	if s.state.Init, err = store.Identify(s.pid); err != nil {
-		return err
-	}
+	s.state.Init, err = store.Identify(pid)
+	return err
+}
+
+// record writes that the container runs. From here on exec and attach are served.
+func (s *shim) record() error {
+	s.state.Status, s.state.StartedAt = store.Running, time.Now().UTC()
 	return store.WriteState(s.setup.Dir, &s.state, s.durability())
 }
 

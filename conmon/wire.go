@@ -110,7 +110,9 @@ func (c *conn) recv() (k kind, body []byte, files []*os.File, err error) {
 	if e := c.raw.Read(func(fd uintptr) bool {
 		for {
 			n, rightsLength, flags, _, err = unix.Recvmsg(int(fd), c.buffer, rights[:], unix.MSG_CMSG_CLOEXEC)
-			if !errors.Is(err, unix.EINTR) {
+			// A peer that closes before it has read all that we sent resets us. That is
+			// told once and first; what the peer had to say still waits behind it.
+			if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNRESET) {
 				return !errors.Is(err, unix.EAGAIN)
 			}
 		}
@@ -118,8 +120,6 @@ func (c *conn) recv() (k kind, body []byte, files []*os.File, err error) {
 		return 0, nil, nil, e
 	}
 	switch {
-	case errors.Is(err, unix.ECONNRESET):
-		return 0, nil, nil, io.EOF
 	case err != nil:
 		return 0, nil, nil, err
 	case n == 0:

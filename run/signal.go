@@ -28,20 +28,23 @@ func ParseSignal(text string) (int, error) {
 	if n := unix.SignalNum("SIG" + name); n != 0 {
 		return int(n), nil
 	}
-	base, offset, sign := 0, "", 1
-	if rest, ok := strings.CutPrefix(name, "RTMIN"); ok {
-		base, offset = signalRTMin, strings.TrimPrefix(rest, "+")
-	} else if rest, ok := strings.CutPrefix(name, "RTMAX"); ok {
-		base, offset, sign = signalRTMax, strings.TrimPrefix(rest, "-"), -1
-	} else {
-		return 0, bad
+	for prefix, base := range map[string]int{"RTMIN+": signalRTMin, "RTMAX-": signalRTMax} {
+		bare, sign := prefix[:5], prefix[5:]
+		if name == bare {
+			return base, nil
+		}
+		offset, found := strings.CutPrefix(name, prefix)
+		n, err := strconv.ParseUint(offset, 10, 8)
+		if !found || err != nil {
+			continue
+		}
+		number := base + int(n)
+		if sign == "-" {
+			number = base - int(n)
+		}
+		if number >= signalRTMin && number <= signalRTMax {
+			return number, nil
+		}
 	}
-	if offset == "" {
-		return base, nil
-	}
-	n, err := strconv.Atoi(offset)
-	if n = base + sign*n; err != nil || n < signalRTMin || n > signalRTMax {
-		return 0, bad
-	}
-	return n, nil
+	return 0, bad
 }

@@ -7,12 +7,13 @@ package main
 import (
 	"os"
 
+	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
 )
 
 func main() {
-	for _, stages := range []func() map[string]func() int{oci.Stages, store.Stages} {
+	for _, stages := range []func() map[string]func() int{conmon.Stages, oci.Stages, store.Stages} {
 		if stage, ok := stages()[os.Args[0]]; ok {
 			os.Exit(stage())
 		}

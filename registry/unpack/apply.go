@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 	"sort"
 	"strings"
 	"time"
@@ -71,6 +72,7 @@ func Apply(root *os.File, archive io.Reader) (*Result, error) {
 		buffer:   make([]byte, 256<<10),
 	}
 	a.cache.root = a.root
+	defer runtime.KeepAlive(root) // its descriptor is used all along
 	defer func() { a.cache.flush() }()
 	if err := a.entries(tar.NewReader(bufio.NewReaderSize(archive, 256<<10))); err != nil {
 		return nil, err

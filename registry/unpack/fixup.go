@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -70,6 +71,7 @@ type mender struct {
 func Mend(layers, target *os.File, image FixUp) (*Result, error) {
 	m := &mender{}
 	defer m.close()
+	defer runtime.KeepAlive(target)
 	var names []string
 	for _, l := range image.Layers {
 		fd, err := unix.Openat(int(layers.Fd()), l.Name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

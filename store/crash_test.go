@@ -34,9 +34,14 @@ func record(name string, autoRemove bool) *Record {
 
 func noFill(string) error { return nil }
 
+// hold stops dying with its parent once that says so.
 func hold() int {
 	fmt.Println("ready")
-	select {}
+	if n, _ := os.Stdin.Read(make([]byte, 1)); n == 1 {
+		unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
+	}
+	unix.Pause()
+	return 0
 }
 
 func churn() int {
@@ -92,6 +97,10 @@ func shim() int {
 	}
 	first := child(holdStage)
 	first.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	release, err := first.StdinPipe()
+	if err != nil {
+		return complain(err)
+	}
 	if err := first.Start(); err != nil {
 		return complain(err)
 	}
@@ -104,7 +113,7 @@ func shim() int {
 		}
 	}
 	must(WriteState(c.Dir, &state, Fleeting))
-	unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0)
+	release.Write([]byte{1}) // as a program that changes its ids is not killed with its parent any longer
 	state.Status, state.StartedAt = Running, time.Now()
 	must(WriteState(c.Dir, &state, Fleeting))
 	time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)

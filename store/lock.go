@@ -76,15 +76,19 @@ func leadsTo(path string, f *os.File) (bool, error) {
 	return there.Ino == held.Ino && there.Dev == held.Dev, nil
 }
 
-// Unlock gives the lock back.
-func (l *Lock) Unlock() { l.file.Close() }
+// Unlock gives the lock back. It is taken away explicitly: a child that another
+// thread is just forking has a copy of the descriptor until its exec.
+func (l *Lock) Unlock() {
+	flock(l.file, unix.LOCK_UN)
+	l.file.Close()
+}
 
 // Discard deletes the lock's file and gives the lock back: for locks that are
 // named after things which come and go. Whoever waits for it or asks later locks
 // a new file.
 func (l *Lock) Discard() {
 	os.Remove(l.file.Name())
-	l.file.Close()
+	l.Unlock()
 }
 
 func flock(f *os.File, how int) error {

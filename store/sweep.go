@@ -120,36 +120,56 @@ func (s *Store) sweepLive() error {
 		if ok && id.Boot == bootID() && !errors.Is(unix.Kill(id.PID, 0), unix.ESRCH) {
 			continue
 		}
+		swept := true
 		if c := s.byID(strings.TrimPrefix(who, intent)); c != nil {
-			failed = append(failed, c.sweep())
+			swept, err = c.sweep()
+			failed = append(failed, err)
 		}
-		failed = append(failed, s.leaveIf(who, text))
+		if swept {
+			failed = append(failed, s.leaveIf(who, text))
+		}
 	}
 	return errors.Join(failed...)
 }
 
 // sweep buries a container whose entry in live/ is dead, and removes it where it
-// was to be removed at its end. A container that another process has locked is
-// left to that one.
-func (c *Container) sweep() error {
+// was to be removed at its end. A container that another process has locked, or
+// that another shim holds, is left to that one: done is false then.
+func (c *Container) sweep() (done bool, err error) {
 	lock, err := lockPath(c.Dir, unix.O_DIRECTORY, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
-		return nil
+	if errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("locking container %.12s: %w", c.ID, err)
+		return false, fmt.Errorf("locking container %.12s: %w", c.ID, err)
 	}
 	defer lock.Unlock()
-	if held, err := alive(c.Dir); err != nil || held {
-		return err
+	if held, err := c.stillAlive(); err != nil || held {
+		return false, err
 	}
 	if _, err := c.bury(); err != nil && !errors.Is(err, ErrDamaged) {
-		return err
+		return false, err
 	}
 	if c.removesItself() || c.lost() {
-		return c.removeLocked(lock)
+		return true, c.removeLocked(lock)
 	}
-	return nil
+	return true, nil
+}
+
+// stillAlive is alive for a container whose shim was seen dead. A child that the
+// shim was just forking when it was killed may hold `alive` for another moment,
+// until it is killed as well or its exec closes the descriptor.
+func (c *Container) stillAlive() (held bool, err error) {
+	for range 2000 {
+		if held, err = alive(c.Dir); err != nil || !held {
+			return held, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return held, nil
 }
 
 // lost tells whether a power cut took the record, which is synced for containers
@@ -183,7 +203,8 @@ func (s *Store) sweepBoot() error {
 		case errors.Is(err, ErrNoContainer):
 		case err != nil && !c.lost(): // damaged: whoever names it is told
 		case err != nil, state.unfinished(), state.Status == Exited && c.removesItself(), c.lost():
-			failed = append(failed, c.sweep())
+			_, err := c.sweep()
+			failed = append(failed, err)
 		}
 	}
 	failed = append(failed, s.freeDeadNames())

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/json"
 	"io"
 	"os"
@@ -19,7 +20,9 @@ import (
 // container is a test's container: change the request, then run it.
 type container struct {
 	request
-	t *testing.T
+	t       *testing.T
+	single  bool // only root is mapped, as for a user without subordinate ids
+	foreign bool // the starter's program lies on a mount of another namespace
 }
 
 var applets = strings.Fields(`sh cat echo ls id true false sleep grep head tail wc mount umount stat readlink
@@ -114,12 +117,19 @@ type running struct {
 }
 
 // enter returns a command that becomes root of a user namespace of its own.
-func enter(t *testing.T) *userns.Command {
+func enter(t *testing.T, single bool) *userns.Command {
 	t.Helper()
 	mapping, err := userns.Current()
 	must(t, err)
+	if single {
+		mapping = &userns.Mapping{Single: true,
+			UIDs: []userns.IDMap{{Inside: 0, Outside: uint32(os.Getuid()), Size: 1}},
+			GIDs: []userns.IDMap{{Inside: 0, Outside: uint32(os.Getgid()), Size: 1}}}
+	}
+	program, err := os.Executable()
+	must(t, err)
 	return &userns.Command{
-		Path: "/proc/self/exe", Create: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, Mapping: mapping,
+		Path: program, ReadOnly: true, Create: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, Mapping: mapping,
 		BecomeRoot: true, Session: true, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 	}
 }
@@ -140,8 +150,11 @@ func (c *container) start() *running {
 		theirs = append(theirs, their)
 		return ours, their
 	}
-	cmd := enter(t)
+	cmd := enter(t, c.single)
 	cmd.Args = []string{shimStageName}
+	if c.foreign {
+		cmd.Path, cmd.ReadOnly = "/proc/self/exe", false
+	}
 	var request, in, result *os.File
 	r.stdin, cmd.Stdin = pipe(true)
 	r.stdout, cmd.Stdout = pipe(false)
@@ -220,6 +233,20 @@ func (c *container) refused(code int) *Error {
 		c.t.Fatalf("code %d, want %d: %s", e.Failure.Code, code, e.Failure.Text)
 	}
 	return e.Failure
+}
+
+// needStatic skips what runs this program inside a container, in which the test's
+// program finds no dynamic loader.
+func needStatic(t *testing.T) {
+	t.Helper()
+	program, err := elf.Open("/proc/self/exe")
+	must(t, err)
+	defer program.Close()
+	for _, segment := range program.Progs {
+		if segment.Type == elf.PT_INTERP {
+			t.Skip("the test is linked dynamically: run it with CGO_ENABLED=0")
+		}
+	}
 }
 
 // script is a command line for the container's shell.

@@ -83,11 +83,28 @@ func (p *processConfig) become(l link, filter []byte, program int) error {
 			return err
 		}
 	}
-	return execFailure(p.Args[0], name, image.exec())
+	err = image.exec()
+	if program >= 0 {
+		return because(err, "skiff must be linked statically (CGO_ENABLED=0), and the filter must allow execveat", "starting the built-in init")
+	}
+	return execFailure(p.Args[0], name, err)
 }
 
-// closeOthers closes every descriptor from 3 on but those given.
+// isPollDescriptor tells the descriptors by which the Go runtime waits for others;
+// it has them where 0, 1 or 2 is non-blocking, and dies without them. The name is
+// one that the runtime keeps reachable, for runc's sake.
+//
+//go:linkname isPollDescriptor internal/poll.IsPollDescriptor
+func isPollDescriptor(fd uintptr) bool
+
+// closeOthers closes every descriptor from 3 on but those given and the Go runtime's
+// own, which lead nowhere either and go with exec.
 func closeOthers(keep ...int) error {
+	for fd := 3; fd < 1024; fd++ {
+		if isPollDescriptor(uintptr(fd)) {
+			keep = append(keep, fd)
+		}
+	}
 	slices.Sort(keep)
 	next := 3
 	for _, fd := range append(keep, 1<<31-1) {

@@ -21,6 +21,7 @@ import (
 // It is a program of its own rather than the init stage gone on, because the
 // stage's other threads still have all capabilities.
 func reapStage() int {
+	setName(initStageName)
 	runtime.LockOSThread() // PR_SET_PDEATHSIG of the child is bound to this thread
 	if len(os.Args) < 5 {
 		return codeSetup

@@ -199,6 +199,7 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 			}
 			f = null
 		}
+		f.Fd() // as os/exec: a pipe that Go made non-blocking for itself would surprise the program
 		if err := own.source(p, f); err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 // which stands on the way of every start, has little to read.
 type config struct {
 	Process   processConfig
-	Container *containerConfig `json:",omitempty"` // for the init stage
+	Container *containerConfig // for the init stage
 }
 
 // processConfig are the attributes of a process, for both stages.
@@ -27,10 +27,10 @@ type processConfig struct {
 	Groups          []uint32
 	SetGroups       bool // false where the namespace denies setgroups(2)
 	Umask           uint32
-	Terminal        bool      `json:",omitempty"`
+	Terminal        bool
 	Size            [2]uint16 // rows, columns
 	Capabilities    capabilityConfig
-	Rlimits         []rlimitConfig `json:",omitempty"`
+	Rlimits         []rlimitConfig
 	NoNewPrivileges bool
 }
 
@@ -38,15 +38,15 @@ type processConfig struct {
 type containerConfig struct {
 	Rootfs               string
 	Readonly             bool
-	Propagation          uint64 `json:",omitempty"`
-	PropagateBeneath     bool   `json:",omitempty"`
+	Propagation          uint64
+	PropagateBeneath     bool
 	Hostname, Domainname string
 	Created              uintptr  // CLONE_NEW* of the namespaces that are new
 	Joined               []string // names of the passed descriptors of those that are not
 	Mounts               []mountConfig
-	Devices              []deviceConfig // nil where /dev is the host's
+	Devices              []deviceConfig // none where /dev is the host's
 	Masked, ReadonlyPath []string
-	Sysctls              []sysctlConfig `json:",omitempty"`
+	Sysctls              []sysctlConfig
 	Init                 bool
 }
 

@@ -89,6 +89,16 @@ func (m *mounter) devices(devices []deviceConfig) error {
 			return fmt.Errorf("making device %q: %w", d.Path, err)
 		}
 	}
+	return m.deviceLinks()
+}
+
+// deviceLinks makes the usual links, where the image or a mount has nothing by that name.
+func (m *mounter) deviceLinks() error {
+	dir, err := m.root.ensure("/dev", false)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
 	for _, l := range []struct{ name, target string }{
 		{"fd", "/proc/self/fd"},
 		{"stdin", "/proc/self/fd/0"},
@@ -97,7 +107,7 @@ func (m *mounter) devices(devices []deviceConfig) error {
 		{"ptmx", "pts/ptmx"},
 		{"core", "/proc/kcore"},
 	} {
-		if err := m.deviceLink(l.name, l.target); err != nil {
+		if err := unix.Symlinkat(l.target, dir, l.name); err != nil && err != unix.EEXIST {
 			return fmt.Errorf("linking /dev/%s: %w", l.name, err)
 		}
 	}
@@ -126,19 +136,6 @@ func (m *mounter) bindOnto(tree int, name string, set uint64) error {
 	}
 	defer unix.Close(target)
 	return attach(tree, target, change{attributes: attributes{Set: set}, propagation: unix.MS_PRIVATE})
-}
-
-// deviceLink makes a link in /dev, unless the image or a mount has something there.
-func (m *mounter) deviceLink(name, target string) error {
-	dir, err := m.root.ensure("/dev", false)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(dir)
-	if err := unix.Symlinkat(target, dir, name); err != unix.EEXIST {
-		return err
-	}
-	return nil
 }
 
 // openNull opens the host's /dev/null and makes sure that it is that: what is bound

@@ -28,10 +28,16 @@ type container struct {
 var applets = strings.Fields(`sh cat echo ls id true false sleep grep head tail wc mount umount stat readlink
 	env pwd hostname ip ps kill touch mkdir rm ln dd tr test stty tty od sort cut seq printf ulimit awk sed df chmod mkfifo ifconfig`)
 
-// newContainer makes a root file system from busybox, and a spec like Docker's.
+// newContainer returns a container of busybox with a spec like Docker's.
 func newContainer(t *testing.T, args ...string) *container {
 	t.Helper()
 	t.Parallel()
+	return &container{t: t, request: request{Rootfs: busyboxRoot(t), Spec: dockerSpec(args...)}}
+}
+
+// busyboxRoot makes a root file system from busybox.
+func busyboxRoot(t testing.TB) string {
+	t.Helper()
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		t.Skip("busybox-static is not installed")
@@ -48,13 +54,13 @@ func newContainer(t *testing.T, args ...string) *container {
 		must(t, os.Symlink("busybox", filepath.Join(rootfs, "bin", a)))
 	}
 	must(t, os.WriteFile(filepath.Join(rootfs, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/sh\n"), 0o644))
-	return &container{t: t, request: request{Rootfs: rootfs, Spec: dockerSpec(args...)}}
+	return rootfs
 }
 
 // path is a file of the container as the host sees it.
 func (c *container) path(name string) string { return filepath.Join(c.Rootfs, name) }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +115,7 @@ func (c *container) dropNamespace(kind specs.LinuxNamespaceType) {
 
 // running is a container that was started; its output is to be read.
 type running struct {
-	t              *testing.T
+	t              testing.TB
 	shim           *userns.Process
 	stdin          *os.File
 	stdout, stderr *os.File
@@ -117,7 +123,7 @@ type running struct {
 }
 
 // enter returns a command that becomes root of a user namespace of its own.
-func enter(t *testing.T, single bool) *userns.Command {
+func enter(t testing.TB, single bool) *userns.Command {
 	t.Helper()
 	mapping, err := userns.Current()
 	must(t, err)
@@ -134,9 +140,10 @@ func enter(t *testing.T, single bool) *userns.Command {
 	}
 }
 
-func (c *container) start() *running {
-	c.t.Helper()
-	t := c.t
+func (c *container) start() *running { return c.startIn(c.t) }
+
+func (c *container) startIn(t testing.TB) *running {
+	t.Helper()
 	r := &running{t: t}
 	var theirs []*os.File
 	pipe := func(write bool) (ours, their *os.File) {

@@ -56,7 +56,7 @@ func (c *containerConfig) make(l link, p *processConfig) (program int, err error
 		}
 	}
 	// After the mounts, which may well include /dev itself.
-	if c.Devices != nil {
+	if len(c.Devices) > 0 {
 		if err := m.devices(c.Devices); err != nil {
 			return -1, err
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/userns"
@@ -47,7 +48,8 @@ type execRequest struct {
 type outcome struct {
 	Failure *Error
 	Code    int
-	Execs   []outcome `json:",omitempty"`
+	Execs   []outcome       `json:",omitempty"`
+	Starts  []time.Duration `json:",omitempty"` // how long each call of Start took
 }
 
 func testShim() int {
@@ -77,9 +79,12 @@ func testShim() int {
 		}
 	}
 	var result outcome
+	var starts []time.Duration
 	for range 1 + r.Repeat {
 		result = r.launch()
+		starts = append(starts, result.Starts...)
 	}
+	result.Starts = starts
 	// Whatever a start leaves behind is a child, which would be found here.
 	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil); err != unix.ECHILD {
 		return fail(fmt.Errorf("a child %d was left (%v)", pid, err))
@@ -97,12 +102,13 @@ func fail(err error) int {
 
 func (r *request) launch() outcome {
 	l := Launch{Spec: r.Spec, Rootfs: r.Rootfs, Seccomp: r.Seccomp, Init: r.Init, Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
+	begin := time.Now()
 	started, err := l.Start()
 	if err != nil {
 		return outcome{Failure: err.(*Error)}
 	}
+	result := outcome{Starts: []time.Duration{time.Since(begin)}}
 	copied := show(started.Console)
-	var result outcome
 	if len(r.Execs) > 0 {
 		fd, err := unix.PidfdOpen(started.Process.PID, 0)
 		if err != nil {
@@ -124,13 +130,15 @@ func (r *request) launch() outcome {
 
 func (e *execRequest) run(init *os.File) outcome {
 	exec := Exec{Init: init, Process: e.Process, Seccomp: e.Seccomp, Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
+	begin := time.Now()
 	started, err := exec.Start()
 	if err != nil {
 		return outcome{Failure: err.(*Error)}
 	}
+	took := time.Since(begin)
 	copied := show(started.Console)
 	defer func() { <-copied }()
-	return outcome{Code: code(started.Process)}
+	return outcome{Code: code(started.Process), Starts: []time.Duration{took}}
 }
 
 func code(p *userns.Process) int {

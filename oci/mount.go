@@ -11,15 +11,15 @@ import (
 type mountConfig struct {
 	Destination string
 	Type        string
-	Source      string     `json:",omitempty"`
-	Bind        bool       `json:",omitempty"`
-	Recursive   bool       `json:",omitempty"` // rbind
+	Source      string
+	Bind        bool
+	Recursive   bool       // rbind
 	Attributes  attributes // of the mount itself
 	Beneath     attributes // of it and all mounts beneath
 	// Propagation is one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE, or 0.
-	Propagation      uint64   `json:",omitempty"`
-	PropagateBeneath bool     `json:",omitempty"`
-	Data             []string `json:",omitempty"` // what the file system is told: "key=value" or "flag"
+	Propagation      uint64
+	PropagateBeneath bool
+	Data             []string // what the file system is told: "key=value" or "flag"
 }
 
 // mounter makes the mounts of one container.

@@ -104,7 +104,7 @@ func (r *running) first(*container) int {
 }
 
 // children returns the processes whose parent is pid.
-func children(t *testing.T, pid int) (found []int) {
+func children(t testing.TB, pid int) (found []int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	must(t, err)

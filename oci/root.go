@@ -43,12 +43,35 @@ func (r root) find(name string) (int, error) { return r.open(name, unix.O_PATH, 
 func (r root) ensure(name string, file bool) (int, error) {
 	fd, err := r.find(name)
 	if err == unix.ENOENT {
-		fd, err = r.create(name, file)
+		if fd, err = r.createLast(name, file); err != nil {
+			fd, err = r.create(name, file)
+		}
 	}
 	if err != nil {
 		return -1, fmt.Errorf("making %q in the container: %w", name, err)
 	}
 	return fd, nil
+}
+
+// createLast is create for the common case: the parent exists, and nothing is
+// there by that name, not even a link.
+func (r root) createLast(name string, file bool) (int, error) {
+	if strings.Contains(name, "..") {
+		return -1, unix.ENOENT // which directory that is depends on links
+	}
+	dir, err := r.open(path.Dir(path.Clean(name)), unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(dir)
+	base := path.Base(name)
+	if file {
+		return unix.Openat(dir, base, unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	}
+	if err := unix.Mkdirat(dir, base, 0o755); err != nil {
+		return -1, err
+	}
+	return unix.Openat(dir, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
 // create is ensure for a path of which something is missing. It follows links one

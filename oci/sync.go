@@ -91,10 +91,7 @@ func (l link) readFull(b []byte) error {
 
 // sendConfig is the starter's only message.
 func (l link) sendConfig(c *config, filter []byte) error {
-	data, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("writing the stage's config: %w", err)
-	}
+	data := c.encode()
 	b := make([]byte, 0, 8+len(data)+len(filter))
 	b = binary.NativeEndian.AppendUint32(b, uint32(len(data)))
 	b = append(b, data...)
@@ -108,12 +105,12 @@ func (l link) receiveConfig() (*config, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var c config
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, nil, fmt.Errorf("reading the stage's config: %w", err)
+	c, err := decodeConfig(data)
+	if err != nil {
+		return nil, nil, err
 	}
 	filter, err := l.block()
-	return &c, filter, err
+	return c, filter, err
 }
 
 func (l link) block() ([]byte, error) {

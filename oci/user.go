@@ -149,8 +149,8 @@ func parseID(s string) (uint32, error) {
 	return uint32(n), err
 }
 
-// number tells whether a user or group was given as one, which is then never a name.
-func number(s string) (id uint32, is bool, err error) {
+// numeric tells whether a user or group was given as one, which is then never a name.
+func numeric(s string) (id uint32, is bool, err error) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false, nil
 	}
@@ -205,7 +205,7 @@ func resolveUser(passwd, group []byte, user string, groupAdd []string) (u specs.
 const maxGroups = 1024
 
 func resolveAccount(passwd []byte, name string) (found account, err error) {
-	uid, isNumber, err := number(name)
+	uid, isNumber, err := numeric(name)
 	if err != nil {
 		return found, err
 	}
@@ -229,7 +229,7 @@ func resolveAccount(passwd []byte, name string) (found account, err error) {
 }
 
 func resolveGroup(group []byte, name string) (uint32, error) {
-	gid, isNumber, err := number(name)
+	gid, isNumber, err := numeric(name)
 	if err != nil || isNumber {
 		return gid, err
 	}

@@ -82,6 +82,12 @@ func compileProcess(p *specs.Process, mapping *userns.Mapping) (c processConfig,
 	if c.Capabilities, err = compileCapabilities(p.Capabilities); err != nil {
 		return c, err
 	}
+	if c.UID != 0 {
+		// Exec leaves a user other than root its ambient ones alone (capabilities(7)). To
+		// have more until then would only find programs that the user may not execute.
+		c.Capabilities.Effective &= c.Capabilities.Ambient
+		c.Capabilities.Permitted &= c.Capabilities.Ambient
+	}
 	c.Rlimits, err = compileRlimits(p.Rlimits)
 	return c, err
 }

@@ -75,11 +75,13 @@ func (m *mounter) bind(c *mountConfig) error {
 
 // place gives a cloned tree its attributes and moves it to the destination.
 func (m *mounter) place(c *mountConfig, tree int) error {
-	dir, err := isDir(tree)
-	if err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(tree, &st); err != nil {
 		return err
 	}
-	target, err := m.root.ensure(c.Destination, !dir)
+	kind := st.Mode & unix.S_IFMT
+	dir := kind == unix.S_IFDIR
+	target, err := m.target(c.Destination, !dir)
 	if err != nil {
 		return err
 	}
@@ -90,6 +92,9 @@ func (m *mounter) place(c *mountConfig, tree int) error {
 	own := c.Attributes
 	// "rw" must not fail where the source is locked read-only, it just stays so.
 	own.Clear &^= unix.MOUNT_ATTR_RDONLY
+	if kind == unix.S_IFCHR || kind == unix.S_IFBLK {
+		own.Set |= nodeAttributes
+	}
 	propagation := c.Propagation
 	beneath := c.PropagateBeneath
 	if propagation == 0 {
@@ -99,6 +104,23 @@ func (m *mounter) place(c *mountConfig, tree int) error {
 		change{attributes: own},
 		change{attributes: c.Beneath, recursive: true},
 		change{propagation: propagation, recursive: beneath})
+}
+
+// target finds or makes a mount point. That of proc and sysfs must be a directory by
+// itself: masked and read-only paths are given as names beneath it, and an image
+// whose /proc is a link could lead them astray (CVE-2019-19921, CVE-2023-27561).
+func (m *mounter) target(name string, file bool) (int, error) {
+	if name != "/proc" && name != "/sys" {
+		return m.root.ensure(name, file)
+	}
+	fd, err := m.root.open(name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
+	if err == unix.ELOOP || err == unix.ENOTDIR {
+		return -1, hinted("the image is broken or hostile", "%q in the image is not an ordinary directory", name)
+	}
+	if err == unix.ENOENT {
+		return m.root.ensure(name, file)
+	}
+	return fd, err
 }
 
 // filesystem mounts a new instance of any other file system.

@@ -22,7 +22,7 @@ var hostPlace = map[string]struct {
 // a namespace of the host, the container gets the host's own mount, with all that
 // is mounted beneath, as what hides parts of it must not be left behind.
 func (m *mounter) kernel(c *mountConfig) error {
-	target, err := m.kernelTarget(c)
+	target, err := m.target(c.Destination, false)
 	if err != nil {
 		return err
 	}
@@ -53,20 +53,6 @@ func (m *mounter) kernel(c *mountConfig) error {
 	// Slave, not private: what the host unmounts in its /sys must go here as well, or
 	// every container would keep it busy.
 	return attach(tree, target, change{attributes: wanted, recursive: true, propagation: unix.MS_SLAVE})
-}
-
-// kernelTarget is the mount point of proc, sysfs or mqueue. It must be a directory
-// by itself: masked and read-only paths are given as names beneath it, and an image
-// whose /proc is a link could lead them astray (CVE-2019-19921, CVE-2023-27561).
-func (m *mounter) kernelTarget(c *mountConfig) (int, error) {
-	fd, err := m.root.open(c.Destination, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_SYMLINKS)
-	if err == unix.ELOOP || err == unix.ENOTDIR {
-		return -1, hinted("the image is broken or hostile", "%q in the image is not an ordinary directory", c.Destination)
-	}
-	if err == unix.ENOENT {
-		return m.root.ensure(c.Destination, false)
-	}
-	return fd, err
 }
 
 // cgroup shows the container its control groups: the part below its own where it

@@ -141,9 +141,10 @@ func TestDevicesCannotBeChanged(t *testing.T) {
 }
 
 func TestDevices(t *testing.T) {
-	c := newContainer(t, script("stat -c %t:%T /dev/mynull /dev/null; echo x > /dev/mynull")...)
+	c := newContainer(t, script("stat -c %t:%T /dev/mynull /dev/null; echo x > /dev/mynull; echo x > /mine; chmod 600 /mine 2>/dev/null || echo kept")...)
+	c.bind("/dev/null", "/mine", "bind", "rw")
 	c.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/mynull", Type: "c", Major: 1, Minor: 3}, {Path: "/dev/null", Type: "c", Major: 1, Minor: 3}}
-	want(t, c.output(), "1:3", "1:3")
+	want(t, c.output(), "1:3", "1:3", "kept")
 	c.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/nope", Type: "c", Major: 4000, Minor: 3}}
 	if e := c.refused(codeSetup); e.Text != `device "/dev/nope" (c 4000:3) is not on this host` {
 		t.Errorf("%+v", e)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/skiff-containers/skiff/userns/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,11 +88,13 @@ func (c *Command) Start() (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer reportRead.Close()
 	var gate *os.File
 	if c.Create&unix.CLONE_NEWUSER != 0 {
 		if gate, err = own.gate(&p); err != nil {
 			return nil, err
 		}
+		defer gate.Close()
 	}
 	syscall.ForkLock.Lock()
 	pid, errno := fork(&p)
@@ -112,15 +115,16 @@ func (c *Command) Start() (*Process, error) {
 			process.Wait()
 			return nil, fmt.Errorf("releasing the mapped child: %w", err)
 		}
-		gate.Close()
 	}
-	return process, process.executed(reportRead)
+	if err := process.executed(reportRead); err != nil {
+		return nil, err
+	}
+	return process, nil
 }
 
 // executed waits until the child's copy of the report pipe was closed by exec,
 // or says what went wrong. It follows a re-parented grandchild.
 func (p *Process) executed(report *os.File) error {
-	defer report.Close()
 	var b [8]byte
 	for {
 		_, err := io.ReadFull(report, b[:])
@@ -154,8 +158,16 @@ func (e *StartError) Unwrap() error { return e.Errno }
 // lay fills the plan with everything that needs memory.
 func (c *Command) lay(p *plan, own *descriptors) error {
 	var err error
-	if c.Path != "" {
-		if p.programPath, err = syscall.BytePtrFromString(c.Path); err != nil {
+	path := c.Path
+	if c.ReadOnly && path == "/proc/self/exe" {
+		// That link leads into the mount namespace of the caller, of which the child,
+		// in its own, may clone nothing.
+		if path, err = os.Readlink(path); err != nil {
+			return fmt.Errorf("starting %q: %w", c.Path, err)
+		}
+	}
+	if path != "" {
+		if p.programPath, err = syscall.BytePtrFromString(path); err != nil {
 			return fmt.Errorf("starting %q: %w", c.Path, err)
 		}
 	}
@@ -183,6 +195,7 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 	p.argv, p.envv = &argv[0], &envv[0]
 	p.empty = new(byte)
 	p.attr = &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	p.nofile = startLimit()
 	if c.Join != nil {
 		if p.join, err = own.high(c.Join); err != nil {
 			return err
@@ -210,6 +223,22 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 		}
 	}
 	return nil
+}
+
+// startLimit is the limit on open files to give back to children: the one that this
+// process was started with, where Go has raised it for itself and nobody has set
+// another. Programs that close or select over all numbers suffer from the raised one.
+func startLimit() *syscall.Rlimit {
+	var now syscall.Rlimit
+	start, ok := rlimit.Nofile()
+	if !ok || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now) != nil {
+		return nil
+	}
+	raised := now.Max == start.Max && now.Cur >= now.Max-1
+	if !raised || now.Cur == start.Cur {
+		return nil
+	}
+	return &syscall.Rlimit{Cur: start.Cur, Max: start.Max}
 }
 
 // descriptors are the raw descriptors of one Start, closed at its end.

@@ -66,28 +66,50 @@ func hasFileCapabilities(path string) bool {
 // Explain turns the error of a process that could not get a user namespace into
 // its cause on this host, with a hint. Errors that it does not know come back as they are.
 func Explain(err error) error {
+	return thisHost().explain(err)
+}
+
+// host is what Explain asks.
+type host struct {
+	sysctl     func(path string) string // content, or "" where it is not there
+	namespaces bool                     // the kernel has user namespaces
+}
+
+func thisHost() host {
+	_, err := os.Stat("/proc/self/ns/user")
+	return host{readSysctl, err == nil}
+}
+
+func (h host) explain(err error) error {
 	var start *StartError
 	creating := errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EACCES)
-	if !creating || errors.As(err, &start) && start.Step == stepNames[stepJoin] {
+	if !creating {
 		return err
 	}
-	var host *HostError
-	if errors.As(err, &host) {
+	if errors.As(err, &start) {
+		// AppArmor lets the namespace be made, and takes the capabilities in it away.
+		switch start.Step {
+		case stepNames[stepUnshare], stepNames[stepRoot], stepNames[stepProgram]:
+		default:
+			return err
+		}
+	}
+	var known *HostError
+	if errors.As(err, &known) {
 		return err
 	}
 	switch {
-	case readSysctl("/proc/sys/user/max_user_namespaces") == "0":
+	case !h.namespaces:
+		return &HostError{What: "this kernel has no user namespaces", Hint: "use a kernel with CONFIG_USER_NS", Err: err}
+	case h.sysctl("/proc/sys/user/max_user_namespaces") == "0":
 		return &HostError{What: "user namespaces are switched off", Hint: "sudo sysctl -w user.max_user_namespaces=15000", Err: err}
-	case readSysctl("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+	case h.sysctl("/proc/sys/kernel/unprivileged_userns_clone") == "0":
 		return &HostError{What: "user namespaces are switched off for ordinary users", Hint: "sudo sysctl -w kernel.unprivileged_userns_clone=1", Err: err}
-	case readSysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+	case h.sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
 		return &HostError{What: "AppArmor forbids user namespaces to programs without a profile", Hint: appArmorHint(), Err: err}
 	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS):
 		return &HostError{What: "the limit on user namespaces is reached", Hint: "sudo sysctl -w user.max_user_namespaces=15000", Err: err}
 	case errors.Is(err, unix.EINVAL):
-		return &HostError{What: "this kernel has no user namespaces", Hint: "use a kernel with CONFIG_USER_NS", Err: err}
-	}
-	if _, statErr := os.Stat("/proc/self/ns/user"); statErr != nil {
 		return &HostError{What: "this kernel has no user namespaces", Hint: "use a kernel with CONFIG_USER_NS", Err: err}
 	}
 	return err

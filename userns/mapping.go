@@ -46,7 +46,7 @@ func Current() (*Mapping, error) {
 		GIDs:   []IDMap{{0, uint32(gid), 1}},
 		Single: true,
 	}
-	subUIDs, subGIDs, err := subordinate(uid)
+	subUIDs, subGIDs, err := hostSources().subordinate(uid)
 	if err != nil {
 		single.Why = err
 		return single, nil
@@ -75,7 +75,7 @@ func stack(own uint32, ranges []Range) []IDMap {
 // rootMapping is Current for root.
 func rootMapping() (*Mapping, error) {
 	m := &Mapping{privileged: true}
-	subUIDs, subGIDs, err := subordinate(0)
+	subUIDs, subGIDs, err := hostSources().subordinate(0)
 	if err == nil {
 		m.UIDs, m.GIDs = stack(0, subUIDs), stack(0, subGIDs)
 		return m, nil

@@ -16,37 +16,60 @@ type Range struct {
 	Start, Count uint32
 }
 
-// The files of subuid(5) and subgid(5); getsubids(1) where they come from a directory.
-const (
-	subuidFile = "/etc/subuid"
-	subgidFile = "/etc/subgid"
-)
+// sources is where a host keeps its subordinate ids.
+type sources struct {
+	subuid, subgid string // files of subuid(5) and subgid(5)
+	nsswitch       string // nsswitch.conf(5)
+	name           func(uid int) string
+	getsubids      func(name string, groups bool) []Range
+}
 
-// subordinate returns the ranges of user and group ids that uid may use, from
-// the files or, where nsswitch.conf names another source, from getsubids.
-func subordinate(uid int) (uids, gids []Range, err error) {
-	name := ""
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		name = u.Username
-	}
-	if uids, err = ranges(subuidFile, name, uid); err != nil {
-		return nil, nil, err
-	}
-	if gids, err = ranges(subgidFile, name, uid); err != nil {
-		return nil, nil, err
-	}
-	if len(uids) == 0 || len(gids) == 0 {
-		if fromDirectory() && name != "" {
-			uids, gids = getsubids(name, false), getsubids(name, true)
+func hostSources() sources {
+	return sources{"/etc/subuid", "/etc/subgid", "/etc/nsswitch.conf", loginName, getsubids}
+}
+
+// subordinate returns the ranges of user and group ids that uid may use: from the
+// files or, where nsswitch.conf names another source, from that alone, as newuidmap does.
+func (s sources) subordinate(uid int) (uids, gids []Range, err error) {
+	name := s.name(uid)
+	if s.fromDirectory() {
+		if name != "" {
+			uids, gids = s.getsubids(name, false), s.getsubids(name, true)
+		}
+	} else {
+		if uids, err = ranges(s.subuid, name, uid); err != nil {
+			return nil, nil, err
+		}
+		if gids, err = ranges(s.subgid, name, uid); err != nil {
+			return nil, nil, err
 		}
 	}
 	switch {
 	case len(uids) == 0:
-		return nil, nil, noSubordinate(name, uid, subuidFile)
+		return nil, nil, noSubordinate(name, uid, s.subuid)
 	case len(gids) == 0:
-		return nil, nil, noSubordinate(name, uid, subgidFile)
+		return nil, nil, noSubordinate(name, uid, s.subgid)
 	}
 	return uids, gids, nil
+}
+
+// loginName is the name of a user, or "". Users of a directory are not in
+// /etc/passwd, which is all that Go reads without cgo; getent(1) knows them.
+func loginName(uid int) string {
+	id := strconv.Itoa(uid)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	if out, err := exec.Command("getent", "passwd", id).Output(); err == nil {
+		name, _, _ := strings.Cut(string(out), ":")
+		return name
+	}
+	if uid == os.Geteuid() {
+		if out, err := exec.Command("id", "-un").Output(); err == nil {
+			return strings.TrimSpace(string(out))
+		}
+	}
+	return ""
 }
 
 // ranges reads the lines of a user, named by login name or by number.
@@ -89,8 +112,8 @@ func parseRange(line string) (owner string, r Range, ok bool) {
 }
 
 // fromDirectory tells whether nsswitch.conf has a source for subid other than the files.
-func fromDirectory() bool {
-	data, err := os.ReadFile("/etc/nsswitch.conf")
+func (s sources) fromDirectory() bool {
+	data, err := os.ReadFile(s.nsswitch)
 	if err != nil {
 		return false
 	}

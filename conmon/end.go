@@ -29,6 +29,9 @@ func (s *shim) finish(status unix.WaitStatus) {
 	if s.setup.AutoRemove {
 		gone := s.unlink()
 		exited.Removed = gone != nil
+		if gone != nil && s.mounted != nil { // the folder has moved, and the mount with it
+			s.mounted.Path = filepath.Join(gone.Path, filepath.Base(s.mounted.Path))
+		}
 		s.announce(exited)
 		s.unmount() // before deleting: a mounted overlay would be walked whole
 		s.delete(gone)
@@ -49,9 +52,10 @@ func (s *shim) abandon(err error) {
 	why := failure(err)
 	s.listener.close()
 	s.unmount()
+	var gone *store.Unlinked
 	if s.alive != nil { // else another shim has the container
 		if s.setup.AutoRemove {
-			s.delete(s.unlink())
+			gone = s.unlink()
 		} else {
 			os.Remove(filepath.Join(s.setup.Dir, socketName))
 			store.WriteState(s.setup.Dir, &store.State{Status: store.Created, ExitCode: why.Code, Error: why.Text}, store.Durable)
@@ -60,6 +64,10 @@ func (s *shim) abandon(err error) {
 		s.alive.Close()
 	}
 	s.control.send(kindFailure, why)
+	// The starter holds the container's lock until it has heard from us, and
+	// deleting waits for that lock.
+	s.control.close()
+	s.delete(gone)
 }
 
 // announce tells every client that the container has ended.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,10 +34,12 @@ type request struct {
 	Spec    *specs.Spec
 	Seccomp []byte
 	Init    bool
-	Prepare []string      // a command to run first, in the shim's own root
-	Execs   []execRequest // each is waited for
-	Kill    int           // signal for the first process when all execs have ended
-	Repeat  int           // start it so many times more, for benchmarks
+	Prepare []string                   // a command to run first, in the shim's own root
+	Execs   []execRequest              // each is waited for
+	Kill    int                        // signal for the first process when all execs have ended
+	Repeat  int                        // start it so many times more, for benchmarks
+	Peer    []specs.LinuxNamespaceType // join these of another container, which runs meanwhile
+	Filter  []byte                     // for the starter itself, and so for all that it starts
 }
 
 type execRequest struct {
@@ -78,6 +81,16 @@ func testShim() int {
 			return fail(fmt.Errorf("preparing: exit code %d", status.ExitStatus()))
 		}
 	}
+	if err := installFilter(r.Filter); err != nil {
+		return fail(err)
+	}
+	stop := func() {}
+	if len(r.Peer) > 0 {
+		var err error
+		if stop, err = r.startPeer(); err != nil {
+			return fail(err)
+		}
+	}
 	var result outcome
 	var starts []time.Duration
 	for range 1 + r.Repeat {
@@ -85,6 +98,7 @@ func testShim() int {
 		starts = append(starts, result.Starts...)
 	}
 	result.Starts = starts
+	stop()
 	// Whatever a start leaves behind is a child, which would be found here.
 	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil); err != unix.ECHILD {
 		return fail(fmt.Errorf("a child %d was left (%v)", pid, err))
@@ -93,6 +107,29 @@ func testShim() int {
 		return fail(err)
 	}
 	return 0
+}
+
+// startPeer starts a container that sleeps, and has the other one join its namespaces.
+func (r *request) startPeer() (stop func(), err error) {
+	spec := *r.Spec
+	spec.Process = &specs.Process{Args: []string{"sleep", "1000"}, Env: r.Spec.Process.Env}
+	spec.Hostname = "peer"
+	started, err := (&Launch{Spec: &spec, Rootfs: r.Rootfs}).Start()
+	if err != nil {
+		return nil, err
+	}
+	files := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.PIDNamespace: "pid", specs.IPCNamespace: "ipc", specs.UTSNamespace: "uts"}
+	namespaces := slices.Clone(r.Spec.Linux.Namespaces)
+	for i, n := range namespaces {
+		if slices.Contains(r.Peer, n.Type) {
+			namespaces[i].Path = fmt.Sprintf("/proc/%d/ns/%s", started.Process.PID, files[n.Type])
+		}
+	}
+	r.Spec.Linux.Namespaces = namespaces
+	return func() {
+		unix.Kill(started.Process.PID, unix.SIGKILL)
+		started.Process.Wait()
+	}, nil
 }
 
 func fail(err error) int {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 func (c *container) mount(m specs.Mount) { c.Spec.Mounts = append(c.Spec.Mounts, m) }
@@ -195,19 +196,50 @@ func TestHostIPCAndCgroup(t *testing.T) {
 	c.output()
 }
 
-func TestNamespacesByPath(t *testing.T) {
-	c := newContainer(t, script("readlink /proc/self/ns/net /proc/self/ns/uts; test -d /proc/$$ && echo proc")...)
-	for i, n := range c.Spec.Linux.Namespaces {
-		switch n.Type {
-		case specs.NetworkNamespace:
-			c.Spec.Linux.Namespaces[i].Path = "/proc/self/ns/net"
-		case specs.UTSNamespace:
-			c.Spec.Linux.Namespaces[i].Path = "/etc/passwd"
-		}
+func TestNamespacesOfAnotherContainer(t *testing.T) {
+	c := newContainer(t, script("hostname; cat /proc/1/comm; test -d /proc/$$ && echo proc; ls /sys/class/net | grep -c lo; ip -o link show lo | grep -c 'LOOPBACK,UP'")...)
+	c.Peer = []specs.LinuxNamespaceType{specs.NetworkNamespace, specs.PIDNamespace, specs.IPCNamespace, specs.UTSNamespace}
+	want(t, c.output(), "peer", "sleep", "proc", "1", "1")
+}
+
+func TestNoNamespace(t *testing.T) {
+	for _, test := range []struct {
+		kind       specs.LinuxNamespaceType
+		path, text string
+	}{
+		{specs.UTSNamespace, "/etc/passwd", `opening namespace "/etc/passwd": not a namespace`},
+		{specs.UTSNamespace, "/nonesuch", `opening namespace "/nonesuch": no such file or directory`},
+		{specs.MountNamespace, "/proc/self/ns/mnt", `joining the mount namespace "/proc/self/ns/mnt" is not supported`},
+		{specs.UserNamespace, "", `the container's config asks for a user namespace of its own, which is not supported`},
+		{specs.TimeNamespace, "", `namespace type "time" is not supported`},
+		{specs.NetworkNamespace, "/proc/self/ns/net", `joining the namespace ns-network: operation not permitted`},
+	} {
+		t.Run(string(test.kind)+strings.ReplaceAll(test.path, "/", "-"), func(t *testing.T) {
+			c := newContainer(t, "true")
+			c.dropNamespace(test.kind)
+			c.Spec.Linux.Namespaces = append(c.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: test.kind, Path: test.path})
+			if e := c.refused(codeSetup); e.Text != test.text {
+				t.Errorf("%q, want %q", e.Text, test.text)
+			}
+		})
 	}
-	if e := c.refused(codeSetup); e.Text != `opening namespace "/etc/passwd": not a namespace` {
-		t.Errorf("%+v", e)
-	}
+}
+
+// Kernels before 5.12 have no mount_setattr, those before 5.9 no close_range.
+func TestOldKernel(t *testing.T) {
+	c := newContainer(t, script(
+		"for p in /vol /tree /tree/sub /proc/sys /dev/null; do awk -v p=$p '$5 == p {print p, substr($6, 1, 2)}' /proc/self/mountinfo; done",
+		"grep ' /vol ' /proc/self/mountinfo | cut -d' ' -f6",
+		"touch /x 2>/dev/null || echo refused",
+		listDescriptors+" | head -3")...)
+	dir, tree := t.TempDir(), t.TempDir()
+	must(t, os.Mkdir(filepath.Join(tree, "sub"), 0o755))
+	c.Filter = answerFilter(uint32(unix.ENOSYS), unix.SYS_MOUNT_SETATTR, unix.SYS_CLOSE_RANGE)
+	c.Prepare = []string{"/bin/busybox", "sh", "-ec", "busybox mount -t tmpfs -o nosuid,nodev,noexec none " + dir + "; busybox mount -t tmpfs none " + tree + "/sub"}
+	c.bind(dir, "/vol", "rbind", "ro")
+	c.bind(tree, "/tree", "rbind", "rro")
+	c.Spec.Root.Readonly = true
+	want(t, c.output(), "/vol ro", "/tree ro", "/tree/sub ro", "/proc/sys ro", "/dev/null ro", "ro,nosuid,nodev,noexec,relatime", "refused", "0", "1", "2")
 }
 
 func TestHostname(t *testing.T) {

@@ -8,14 +8,17 @@ import (
 )
 
 // denyFilter answers EPERM to the given system calls and allows all others.
-func denyFilter(calls ...uint32) []byte {
+func denyFilter(calls ...uint32) []byte { return answerFilter(uint32(unix.EPERM), calls...) }
+
+// answerFilter answers an errno to the given system calls and allows all others.
+func answerFilter(errno uint32, calls ...uint32) []byte {
 	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
 	for i, call := range calls {
 		program = append(program, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jt: uint8(len(calls) - i)})
 	}
 	program = append(program,
 		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW},
-		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)})
+		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | errno})
 	return unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(program)*filterSize)
 }
 

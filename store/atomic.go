@@ -24,7 +24,7 @@ const (
 // WriteFile replaces the file at path by data in one step: readers see the old or
 // the new content, never a part. Mode is 0600.
 func WriteFile(path string, data []byte, d Durability) (err error) {
-	folder, base := filepath.Split(path)
+	folder, base := filepath.Dir(path), filepath.Base(path)
 	f, err := os.CreateTemp(folder, "."+base+".*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

@@ -91,7 +91,7 @@ func TestBars(t *testing.T) {
 	b.stop()
 	b.stop()
 	b.Update(registry.Event{Phase: registry.Status, Text: "after the end"})
-	want = []string{"Pulling from library/alpine", "Digest: sha256:…", "aaaaaaaaaaaa  Pull complete   40MB", "bbbbbbbbbbbb  Already exists"}
+	want = []string{"Pulling from library/alpine", "aaaaaaaaaaaa  Pull complete   40MB", "bbbbbbbbbbbb  Already exists", "Digest: sha256:…"}
 	if got := strings.Join(s.lines, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", got)
 	}
@@ -170,7 +170,7 @@ func TestLines(t *testing.T) {
 	}
 	l.stop()
 	l.Update(registry.Event{ID: "aaa", Phase: registry.Waiting})
-	want := "Pulling from x[2J\naaa: Waiting\naaa: Downloading 0B/2MB\naaa: Retrying (reset)\naaa: Retrying (reset again)\naaa: Pull complete\n"
+	want := "Pulling from x[2J\naaa: Waiting\naaa: Downloading 2MB\naaa: Retrying (reset)\naaa: Retrying (reset again)\naaa: Pull complete\n"
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
 	}

@@ -25,7 +25,7 @@ type bars struct {
 	mu      sync.Mutex
 	layers  []*barState
 	byID    map[string]*barState
-	above   []string // lines about the whole, to be written above the bars
+	above   []string // lines to be written above the bars
 	drawn   []int    // lengths of the last picture's lines
 	columns int      // width that it was drawn for
 	last    time.Time
@@ -66,8 +66,7 @@ func (b *bars) Update(e registry.Event) {
 	}
 	if e.ID == "" || e.Phase == registry.Status {
 		if e.Text != "" {
-			b.above = append(b.above, cell(clean(e.Text)))
-			b.draw()
+			b.tell(cell(clean(e.Text)))
 		}
 		return
 	}
@@ -91,6 +90,17 @@ func (b *bars) Update(e registry.Event) {
 		b.ticking = true
 		go b.tick()
 	}
+}
+
+// tell writes a line about the whole: above the picture while layers are at work,
+// below it, which then stays for good, when all have come to their end.
+func (b *bars) tell(text string) {
+	if b.done() {
+		b.layers, b.drawn = nil, nil
+		clear(b.byID)
+	}
+	b.above = append(b.above, text)
+	b.draw()
 }
 
 func (b *bars) done() bool {

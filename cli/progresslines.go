@@ -66,9 +66,11 @@ func line(e registry.Event) string {
 	switch {
 	case e.Text != "":
 		text += " (" + cell(clean(e.Text)) + ")"
-	case finished(e.Phase) || e.Total == 0 && e.Current == 0:
+	case finished(e.Phase) || e.Phase == registry.Waiting || e.Total == 0 && e.Current == 0:
 	case e.Total == 0:
 		text += " " + bytesText(e.Current)
+	case e.Current == 0:
+		text += " " + bytesText(e.Total)
 	default:
 		text += " " + bytesText(e.Current) + "/" + bytesText(e.Total)
 	}

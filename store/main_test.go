@@ -48,11 +48,6 @@ func withinStore(t *testing.T, s *Store, body func(t *testing.T, root string)) {
 		body(t, root)
 		return
 	}
-	mapping, err := userns.Current()
-	must(t, err)
-	if mapping.Single {
-		t.Skipf("owners other than root cannot be tested: %v", mapping.Why)
-	}
 	out, err := os.Create(filepath.Join(s.Root, "out"))
 	must(t, err)
 	defer out.Close()
@@ -68,8 +63,23 @@ func withinStore(t *testing.T, s *Store, body func(t *testing.T, root string)) {
 	must(t, err)
 	text, err := os.ReadFile(out.Name())
 	must(t, err)
-	if status.ExitStatus() != 0 || !strings.Contains(string(text), "--- PASS") {
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "cannot be tested") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	if status.ExitStatus() != 0 || !strings.Contains(string(text), "--- ") {
 		t.Errorf("inside the user namespace, exit status %d:\n%s", status.ExitStatus(), text)
+	}
+}
+
+// needOwners skips what needs ids beyond root in the user namespace.
+func needOwners(t *testing.T) {
+	t.Helper()
+	mapping, err := userns.Of(os.Getpid())
+	must(t, err)
+	if !userns.Has(mapping.UIDs, 1000) {
+		t.Skip("owners other than root cannot be tested: no subordinate ids")
 	}
 }
 

@@ -243,6 +243,7 @@ func contractAttributes(t *testing.T, l *layers) {
 
 // contractOwners uses ids of the subordinate range.
 func contractOwners(t *testing.T, l *layers) {
+	needOwners(t)
 	low := l.add(func(d string) {
 		put(t, d+"/file", "x")
 		must(t, os.Chown(d+"/file", 33, 44))
@@ -346,6 +347,7 @@ func contractTwice(t *testing.T, l *layers) {
 }
 
 func contractRoot(t *testing.T, l *layers) {
+	needOwners(t)
 	low := l.add(func(d string) {})
 	high := l.add(func(d string) {
 		must(t, os.Chown(d, 5, 6))

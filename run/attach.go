@@ -30,7 +30,7 @@ func (e *Engine) attach(ctx context.Context, c *store.Container, r *store.Record
 	if err != nil {
 		return Outcome{}, err
 	}
-	client, err := e.dial(c, r, "attach to")
+	client, err := e.dial(ctx, c, r, "attach to")
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -46,8 +46,8 @@ func (e *Engine) attach(ctx context.Context, c *store.Container, r *store.Record
 }
 
 // dial connects to the shim of a container that must be running.
-func (e *Engine) dial(c *store.Container, r *store.Record, what string) (*conmon.Client, error) {
-	state, err := c.State() // buries a container whose shim was killed
+func (e *Engine) dial(ctx context.Context, c *store.Container, r *store.Record, what string) (*conmon.Client, error) {
+	state, err := settle(ctx, c)
 	if err != nil {
 		return nil, err
 	}

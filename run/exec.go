@@ -35,7 +35,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, o *ExecOptions) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
-	client, err := e.dial(c, r, "exec in")
+	client, err := e.dial(ctx, c, r, "exec in")
 	if err != nil {
 		return Outcome{}, err
 	}

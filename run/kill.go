@@ -33,7 +33,7 @@ func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
 	if err != nil {
 		return err
 	}
-	client, err := e.dial(c, r, "kill")
+	client, err := e.dial(ctx, c, r, "kill")
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 	if err != nil {
 		return err
 	}
-	state, err := c.State()
+	state, err := settle(ctx, c)
 	switch {
 	case errors.Is(err, store.ErrDamaged):
 		return removeDamaged(c, o.Force, err)

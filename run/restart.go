@@ -15,5 +15,5 @@ func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
 	if err := e.stop(ctx, c, o); err != nil {
 		return err
 	}
-	return e.start(c, r)
+	return e.start(ctx, c, r)
 }

@@ -20,11 +20,11 @@ func (e *Engine) Start(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	return e.start(c, r)
+	return e.start(ctx, c, r)
 }
 
-func (e *Engine) start(c *store.Container, r *store.Record) error {
-	session, err := e.launch(c, r, conmon.Attach{}, [3]*os.File{})
+func (e *Engine) start(ctx context.Context, c *store.Container, r *store.Record) error {
+	session, err := e.launchAgain(ctx, c, r, conmon.Attach{})
 	if errors.Is(err, store.ErrRunning) {
 		return nil
 	}
@@ -33,6 +33,19 @@ func (e *Engine) start(c *store.Container, r *store.Record) error {
 	}
 	session.Close()
 	return nil
+}
+
+// launchAgain is launch for a container that may be at its very end still.
+func (e *Engine) launchAgain(ctx context.Context, c *store.Container, r *store.Record, attach conmon.Attach) (*conmon.Session, error) {
+	session, err := e.launch(c, r, attach, [3]*os.File{})
+	if !errors.Is(err, store.ErrRunning) {
+		return session, err
+	}
+	state, settleErr := settle(ctx, c)
+	if settleErr != nil || state.Status == store.Running {
+		return nil, err
+	}
+	return e.launch(c, r, attach, [3]*os.File{})
 }
 
 // StartAttached starts a container and stays with it until it has ended or the
@@ -54,7 +67,7 @@ func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions)
 	defer signals.stop()
 	want := wanted(r, &a)
 	want.Stdout, want.Stderr = true, true
-	session, err := e.launch(c, r, want, [3]*os.File{})
+	session, err := e.launchAgain(ctx, c, r, want)
 	if errors.Is(err, store.ErrRunning) {
 		return e.attach(ctx, c, r, &a)
 	}

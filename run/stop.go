@@ -23,7 +23,7 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 }
 
 func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) error {
-	state, err := c.State()
+	state, err := settle(ctx, c)
 	if err != nil || state.Status != store.Running {
 		return err
 	}

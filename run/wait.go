@@ -63,7 +63,7 @@ func waitEnd(ctx context.Context, c *store.Container) (int, error) {
 			return 0, err
 		}
 		// The shim is on its way out or was killed: the state tells in a moment.
-		if err := pause(ctx, waitPoll/10); err != nil {
+		if err := pause(ctx, settlePoll); err != nil {
 			return 0, err
 		}
 	}

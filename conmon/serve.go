@@ -160,7 +160,8 @@ func (t *target) serves(a Attach) bool {
 func (s *shim) attend(c *conn, t *target, attach Attach) {
 	s.listenTo(c, t, attach)
 	t.hub.remove(c)
-	if attach.Stdin && s.setup.StdinOnce {
+	// A terminal outlives whoever types into it: closing it would be a hang-up.
+	if attach.Stdin && s.setup.StdinOnce && t.console == nil {
 		t.stdin.close()
 	}
 	s.leave(c)

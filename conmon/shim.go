@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -162,8 +161,11 @@ func (s *shim) start() (err error) {
 
 // load reads what run has written for the runtime.
 func (s *shim) load() error {
-	s.spec = new(specs.Spec)
-	if err := store.ReadJSON(filepath.Join(s.setup.Dir, "config.json"), s.spec); err != nil {
+	config, err := os.ReadFile(filepath.Join(s.setup.Dir, "config.json"))
+	if err != nil {
+		return fmt.Errorf("reading the OCI config: %w", err)
+	}
+	if s.spec, err = oci.DecodeSpec(config); err != nil {
 		return err
 	}
 	if s.spec.Process == nil || s.spec.Linux == nil {
@@ -172,7 +174,6 @@ func (s *shim) load() error {
 	if !s.setup.Seccomp {
 		return nil
 	}
-	var err error
 	if s.seccomp, err = os.ReadFile(filepath.Join(s.setup.Dir, "seccomp.bpf")); err != nil {
 		return fmt.Errorf("reading the seccomp filter: %w", err)
 	}
@@ -282,8 +283,6 @@ func (s *shim) release() (ended <-chan unix.WaitStatus) {
 	s.target.pump() // after the word that it started, which comes first
 	go s.attend(s.control, s.target, s.setup.Attach)
 	go s.listener.serve(s.converse)
-	// What starting took is given back: a shim sleeps most of its life.
-	time.AfterFunc(time.Second, debug.FreeOSMemory)
 	return s.target.ended
 }
 

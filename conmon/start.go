@@ -43,8 +43,9 @@ func Start(s *store.Store, program string, setup Setup, direct [3]*os.File) (*Se
 		ReadOnly: true,
 		Args:     []string{shimStage},
 		// Nothing of the caller's environment is kept for the container's whole life
-		// but the way to helpers such as fuse-overlayfs.
-		Env:     []string{"PATH=" + os.Getenv("PATH")},
+		// but the way to helpers such as fuse-overlayfs. One processor means fewer
+		// threads asleep: a tenth of the shim's memory.
+		Env:     []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1"},
 		Files:   []userns.File{{Name: "control", File: theirs}},
 		Session: true,
 	}, unix.CLONE_NEWNS, setup.Container)

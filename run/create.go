@@ -2,13 +2,13 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/skiff-containers/skiff/netns"
+	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
 )
@@ -82,7 +82,7 @@ func (e *Engine) place(p *plan) (*store.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := json.Marshal(spec)
+	config, err := oci.EncodeSpec(spec)
 	if err != nil {
 		return nil, fmt.Errorf("writing the OCI config: %w", err)
 	}

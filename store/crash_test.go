@@ -336,6 +336,28 @@ func TestIntendedStart(t *testing.T) {
 	}
 }
 
+// Once the shim has taken over, the starter may die.
+func TestIntendedStartTakenOver(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	must(t, s.Sweep())
+	c, err := s.Create(record("taken", true), Fleeting, noFill)
+	must(t, err)
+	held, err := HoldAlive(c.Dir)
+	must(t, err)
+	dead := child("/bin/true")
+	dead.Path = "/bin/true"
+	must(t, dead.Run())
+	must(t, os.Symlink(ProcessID{PID: dead.Process.Pid, Start: 1, Boot: bootID()}.String(), s.path("live", intent+c.ID)))
+	must(t, s.Sweep())
+	wantMissing(t, s.path("live", intent+c.ID))
+	if s.byID(c.ID) == nil {
+		t.Error("a container was swept although its shim lives")
+	}
+	must(t, held.Close())
+	s.Leave(c.ID)
+}
+
 // After a boot everything is looked at: what ran has ended, what a power cut has
 // emptied goes, what is damaged otherwise stays and is told.
 func TestSweepAfterBoot(t *testing.T) {

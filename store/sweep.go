@@ -116,20 +116,42 @@ func (s *Store) sweepLive() error {
 		if err != nil {
 			continue
 		}
-		id, ok := parseProcessID(text)
-		if ok && id.Boot == bootID() && !errors.Is(unix.Kill(id.PID, 0), unix.ESRCH) {
+		if seemsAlive(text) {
 			continue
 		}
-		swept := true
-		if c := s.byID(strings.TrimPrefix(who, intent)); c != nil {
-			swept, err = c.sweep()
-			failed = append(failed, err)
-		}
-		if swept {
+		done, err := s.sweepEntry(who)
+		failed = append(failed, err)
+		if done {
 			failed = append(failed, s.leaveIf(who, text))
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// seemsAlive tells of the content of an entry whether a process has its number.
+func seemsAlive(text string) bool {
+	id, ok := parseProcessID(text)
+	return ok && id.Boot == bootID() && !errors.Is(unix.Kill(id.PID, 0), unix.ESRCH)
+}
+
+// sweepEntry does what the death of an entry's process asks for; done is false
+// where the entry is still needed.
+func (s *Store) sweepEntry(who string) (done bool, err error) {
+	id, intended := strings.CutPrefix(who, intent)
+	c := s.byID(id)
+	if c == nil {
+		return true, nil
+	}
+	if intended {
+		// The starter died, which matters only before a shim took over.
+		if text, err := os.Readlink(s.path("live", id)); err == nil && seemsAlive(text) {
+			return true, nil
+		}
+		if held, err := alive(c.Dir); err != nil || held {
+			return held, err
+		}
+	}
+	return c.sweep()
 }
 
 // sweep buries a container whose entry in live/ is dead, and removes it where it

@@ -8,28 +8,28 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// fill sets every field that can be set to something that JSON brings back.
-func fill(v reflect.Value, depth int) {
+// fillField sets every field that can be set to something that JSON brings back.
+func fillField(v reflect.Value, depth int) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if depth > 12 {
 			return
 		}
 		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), depth+1)
+		fillField(v.Elem(), depth+1)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if tag := v.Type().Field(i).Tag.Get("json"); tag != "-" {
-				fill(v.Field(i), depth+1)
+				fillField(v.Field(i), depth+1)
 			}
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0), depth+1)
+		fillField(v.Index(0), depth+1)
 	case reflect.Map:
 		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		fill(key, depth+1)
-		fill(value, depth+1)
+		fillField(key, depth+1)
+		fillField(value, depth+1)
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(key, value)
 	case reflect.String:
@@ -63,7 +63,7 @@ func TestSpecComesThroughWholeWhateverItHolds(t *testing.T) {
 		for i := range fields {
 			s := &specs.Spec{Version: "1.3.0"}
 			v := part.of(s)
-			fill(v.Field(i), 0)
+			fillField(v.Field(i), 0)
 			name := part.name + "." + v.Type().Field(i).Name
 			data, err := EncodeSpec(s)
 			if err != nil {

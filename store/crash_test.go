@@ -345,8 +345,7 @@ func TestIntendedStartTakenOver(t *testing.T) {
 	must(t, err)
 	held, err := HoldAlive(c.Dir)
 	must(t, err)
-	dead := child("/bin/true")
-	dead.Path = "/bin/true"
+	dead := exec.Command("/bin/true")
 	must(t, dead.Run())
 	must(t, os.Symlink(ProcessID{PID: dead.Process.Pid, Start: 1, Boot: bootID()}.String(), s.path("live", intent+c.ID)))
 	must(t, s.Sweep())
@@ -354,6 +353,30 @@ func TestIntendedStartTakenOver(t *testing.T) {
 	if s.byID(c.ID) == nil {
 		t.Error("a container was swept although its shim lives")
 	}
+	must(t, held.Close())
+	s.Leave(c.ID)
+}
+
+// A second shim that came too late has overwritten the entry of the first.
+func TestSweepRestoresTheHolder(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	must(t, s.Sweep())
+	c, err := s.Create(record("twice", true), Fleeting, noFill)
+	must(t, err)
+	held, err := HoldAlive(c.Dir)
+	must(t, err)
+	self, err := Identify(os.Getpid())
+	must(t, err)
+	must(t, WriteState(c.Dir, &State{Status: Running, Shim: self, Init: self}, Fleeting))
+	dead := exec.Command("/bin/true")
+	must(t, dead.Run())
+	must(t, s.enlist(ProcessID{PID: dead.Process.Pid, Start: 1, Boot: bootID()}, c.ID))
+	must(t, s.Sweep())
+	if live, err := s.Live(); err != nil || live[c.ID] != self {
+		t.Errorf("live/ names %v (%v), want the holder %v", live, err, self)
+	}
+	must(t, WriteState(c.Dir, &State{Status: Exited}, Fleeting))
 	must(t, held.Close())
 	s.Leave(c.ID)
 }

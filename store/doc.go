@@ -13,7 +13,8 @@
 //	layers/<diff id>/                   unpacked layers, immutable
 //	containers/<id>/                    record.json, config.json, state.json, alive, upper/, work/, log, driver
 //	names/<name>                        symlink to the id of a container
-//	live/<who>                          symlink to "<pid>.<start>.<boot id>" of a process in the user's namespace
+//	live/<who>                          symlink to "<pid>.<start>.<boot id>" of a process in the user's namespace,
+//	                                    or, as start-<id>, of one that is about to start a container
 //	tmp/                                staging and what is being deleted; swept
 //	locks/                              files that exist to be locked
 package store

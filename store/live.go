@@ -72,19 +72,24 @@ type Entry struct {
 	Stale   bool // it was made from an older /etc/subuid; the new one counts once all have ended
 }
 
-// register records a process of U. The symlink exists with its content or not at all.
+// register records a process of U.
 func (s *Store) register(pid int, who string) error {
 	id, err := Identify(pid)
 	if err != nil {
 		return err
 	}
+	return s.enlist(id, who)
+}
+
+// enlist writes an entry of live/. The symlink exists with its content or not at all.
+func (s *Store) enlist(id ProcessID, who string) error {
 	path := s.path("live", who)
 	if err := os.Symlink(id.String(), path); !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	os.Remove(path) // of an earlier life of the same container
 	if err := os.Symlink(id.String(), path); err != nil {
-		return fmt.Errorf("registering process %d: %w", pid, err)
+		return fmt.Errorf("registering process %d: %w", id.PID, err)
 	}
 	return nil
 }

@@ -151,7 +151,33 @@ func (s *Store) sweepEntry(who string) (done bool, err error) {
 			return held, err
 		}
 	}
+	if restored, err := c.restoreEntry(); restored || err != nil {
+		return false, err
+	}
 	return c.sweep()
+}
+
+// restoreEntry puts the shim that holds the container back into live/, where the
+// entry names another that came too late and has ended.
+func (c *Container) restoreEntry() (restored bool, err error) {
+	if held, err := alive(c.Dir); err != nil || !held {
+		return false, err
+	}
+	state, err := c.readState()
+	if err != nil {
+		return false, nil // the sweep itself deals with that
+	}
+	pidfd, err := state.Shim.Open()
+	if err != nil || pidfd == nil {
+		return false, err
+	}
+	defer pidfd.Close()
+	lock, err := c.store.Lock("userns")
+	if err != nil {
+		return false, err
+	}
+	defer lock.Unlock()
+	return true, c.store.enlist(state.Shim, c.ID)
 }
 
 // sweep buries a container whose entry in live/ is dead, and removes it where it

@@ -14,6 +14,7 @@ import (
 
 // Attach connects the caller to a running container until it ends or the caller detaches.
 func (e *Engine) Attach(ctx context.Context, ref string, a AttachOptions) (Outcome, error) {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return Outcome{}, err

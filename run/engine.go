@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/skiff-containers/skiff/registry"
@@ -15,6 +16,8 @@ import (
 type Engine struct {
 	Store  *store.Store
 	Notice func(text string)
+
+	swept sync.Once
 }
 
 // CreateOptions are what `run` and `create` ask for. Flags bind to the fields.

@@ -16,6 +16,7 @@ import (
 // with it. The error is a *[conmon.Failure] with Docker's exit code where the
 // program cannot be executed. A process whose caller goes away is killed.
 func (e *Engine) Exec(ctx context.Context, ref string, o *ExecOptions) (Outcome, error) {
+	defer e.tidy()()
 	if len(o.Command) == 0 {
 		return Outcome{}, errors.New("no command specified")
 	}

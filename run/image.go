@@ -13,6 +13,7 @@ import (
 
 // Pull brings an image from its registry into the store.
 func (e *Engine) Pull(ctx context.Context, o registry.PullOptions) (*store.Image, error) {
+	defer e.tidy()()
 	if isHello(o.Reference) { // of which there is no other copy
 		return e.hello(ctx)
 	}
@@ -81,6 +82,7 @@ func (e *Engine) Tag(ctx context.Context, source, target string) error {
 // name. With force it goes although containers were made from it, and an id takes
 // all its names. What happened comes back also where an error does.
 func (e *Engine) RemoveImage(ctx context.Context, text string, force bool) ([]ImageDeleted, error) {
+	defer e.tidy()()
 	img, ref, err := registry.Find(e.Store, text)
 	if err != nil {
 		return nil, err

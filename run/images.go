@@ -17,6 +17,7 @@ const noName = "<none>"
 // Images returns the rows of `images`, newest first: one for each name of an
 // image, one for an image without any.
 func (e *Engine) Images(ctx context.Context, o ImageListOptions) ([]ImageSummary, error) {
+	defer e.tidy()()
 	all, err := e.Store.Images()
 	if err != nil {
 		return nil, err

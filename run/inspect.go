@@ -15,6 +15,7 @@ import (
 
 // Inspect describes a container.
 func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, error) {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ const killLimit = 10 * time.Second
 // Kill sends a signal, by name or number ("" is KILL), to a running container's
 // first process. After SIGKILL it returns when the container has ended.
 func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
+	defer e.tidy()()
 	number := int(unix.SIGKILL)
 	if signal != "" {
 		var err error

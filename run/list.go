@@ -14,6 +14,7 @@ import (
 // List returns the rows of ps, newest first. Containers that go meanwhile are left
 // out; those whose files are damaged are told by a notice.
 func (e *Engine) List(ctx context.Context, o ListOptions) ([]Summary, error) {
+	defer e.tidy()()
 	match, err := e.filters(o.Filters)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ const logName = "log"
 // Logs writes what a container has written, each stream to its own writer. With
 // o.Follow it goes on until the container has ended and all was read.
 func (e *Engine) Logs(ctx context.Context, ref string, o LogOptions, stdout, stderr io.Writer) error {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return err

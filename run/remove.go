@@ -13,6 +13,7 @@ import (
 // Remove deletes a container and all that it wrote. One that runs is refused,
 // unless o.Force, which kills it first.
 func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return err
@@ -63,7 +64,6 @@ func stillRunning(c *store.Container, ref string) error {
 	return &userns.HostError{
 		What: fmt.Sprintf("cannot remove container %q: container is running: stop the container before removing or force remove", name),
 		Hint: fmt.Sprintf("skiff rm -f %s", ref),
-		Err:  store.ErrRunning,
 	}
 }
 

@@ -4,6 +4,7 @@ import "context"
 
 // Restart stops a container where it runs, and starts it.
 func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return err

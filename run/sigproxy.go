@@ -27,8 +27,10 @@ func (e *Engine) proxy(on bool) *signalProxy {
 		return p
 	}
 	p.incoming, p.arrived, p.quit = make(chan os.Signal, 32), make(chan int, 32), make(chan struct{})
-	signal.Notify(p.incoming, proxied()...)
+	signal.Notify(p.incoming, unignored(unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)...)
 	go func() {
+		// Each costs some system calls; these are rare enough to come a moment later.
+		signal.Notify(p.incoming, proxied()...)
 		for {
 			select {
 			case s := <-p.incoming:
@@ -36,11 +38,45 @@ func (e *Engine) proxy(on bool) *signalProxy {
 					p.arrived <- int(n)
 				}
 			case <-p.quit:
+				signal.Stop(p.incoming)
 				return
 			}
 		}
 	}()
 	return p
+}
+
+// during carries out the start of a container, which cannot be interrupted: what
+// arrives meanwhile is handed to the container afterwards, unless it is enough.
+func (p *signalProxy) during(start func() (*conmon.Session, error)) (*conmon.Session, error) {
+	if !p.active {
+		return start()
+	}
+	type started struct {
+		session *conmon.Session
+		err     error
+	}
+	done := make(chan started, 1)
+	go func() {
+		session, err := start()
+		done <- started{session, err}
+	}()
+	var waiting []int
+	for {
+		select {
+		case s := <-done:
+			for _, n := range waiting {
+				if s.err == nil {
+					s.session.Signal(n)
+				}
+			}
+			return s.session, s.err
+		case n := <-p.arrived:
+			if waiting = append(waiting, n); p.enough(n) {
+				return nil, &conmon.Failure{Code: 1, Text: fmt.Sprintf("got %d signals to end while the container is being started", enoughSignals)}
+			}
+		}
+	}
 }
 
 // proxied are all signals that can be caught, but those that concern this process
@@ -54,16 +90,23 @@ func proxied() []os.Signal {
 			unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGPROF, 32, 33:
 			continue
 		}
-		if !signal.Ignored(n) {
-			all = append(all, n)
+		all = append(all, unignored(n)...)
+	}
+	return all
+}
+
+func unignored(signals ...unix.Signal) (all []os.Signal) {
+	for _, s := range signals {
+		if !signal.Ignored(s) {
+			all = append(all, s)
 		}
 	}
 	return all
 }
 
+// stop gives the signals back, in the background: a process that exits need not wait for it.
 func (p *signalProxy) stop() {
 	if p.active {
-		signal.Stop(p.incoming)
 		close(p.quit)
 	}
 }

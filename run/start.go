@@ -12,6 +12,7 @@ import (
 
 // Start starts a container in the background. One that runs already is no error.
 func (e *Engine) Start(ctx context.Context, ref string) error {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return err
@@ -51,6 +52,7 @@ func (e *Engine) launchAgain(ctx context.Context, c *store.Container, r *store.R
 // StartAttached starts a container and stays with it until it has ended or the
 // caller detaches. One that runs already is attached to.
 func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions) (Outcome, error) {
+	defer e.tidy()()
 	keys, err := detachKeys(a.DetachKeys)
 	if err != nil {
 		return Outcome{}, err
@@ -67,7 +69,7 @@ func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions)
 	defer signals.stop()
 	want := wanted(r, &a)
 	want.Stdout, want.Stderr = true, true
-	session, err := e.launchAgain(ctx, c, r, want)
+	session, err := signals.during(func() (*conmon.Session, error) { return e.launchAgain(ctx, c, r, want) })
 	if errors.Is(err, store.ErrRunning) {
 		return e.attach(ctx, c, r, &a)
 	}

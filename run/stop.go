@@ -15,6 +15,7 @@ const defaultStopTimeout = 10 * time.Second
 // Stop ends a container: its stop signal, then SIGKILL after the timeout. One that
 // does not run is no error.
 func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 // user namespace, in a mount namespace of its own, with the caller's terminal. It
 // returns the command's exit code; a *[conmon.Failure] says that it was not run.
 func (e *Engine) Unshare(ctx context.Context, argv []string, s Streams) (exitCode int, err error) {
+	defer e.tidy()()
 	if len(argv) == 0 {
 		argv = []string{shell()}
 	}

@@ -17,6 +17,7 @@ const waitPoll = 100 * time.Millisecond
 // "not-running" (also "") is met at once by one that does not run, "next-exit" by
 // the next end only, "removed" when the container is gone.
 func (e *Engine) Wait(ctx context.Context, ref, condition string) (exitCode int, err error) {
+	defer e.tidy()()
 	c, err := e.Store.Find(ref)
 	if err != nil {
 		return 0, err

@@ -32,7 +32,7 @@ func (s *Store) lockImages(how int) (*Lock, error) {
 }
 
 // Pin keeps blobs and layers from being collected while an image is made of them.
-// It holds as long as the process lives: locks/pin-<random> lists the digests, and
+// It holds as long as the process lives: tmp/pin-<random> lists the digests, and
 // counts while its lock is held.
 type Pin struct {
 	file *os.File
@@ -49,16 +49,12 @@ func (s *Store) Pin(digests []string) (*Pin, error) {
 		return nil, err
 	}
 	defer lock.Unlock()
-	path := s.path("locks", pinPrefix+rand.Text())
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	path := s.path("tmp", pinPrefix+rand.Text())
+	f, err := lockFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("pinning: %w", err)
 	}
 	p := &Pin{f, path}
-	if err := flock(f, unix.LOCK_EX); err != nil {
-		p.Release()
-		return nil, fmt.Errorf("pinning: %w", err)
-	}
 	if _, err := f.WriteString(strings.Join(digests, "\n")); err != nil {
 		p.Release()
 		return nil, fmt.Errorf("pinning: %w", err)
@@ -72,10 +68,10 @@ func (p *Pin) Release() {
 	p.file.Close()
 }
 
-// pinned adds what living processes protect to the sets. Pins of dead ones are
-// deleted. The caller holds the lock on images exclusively.
+// pinned marks what living processes protect. The caller holds the lock on images
+// exclusively.
 func (s *Store) pinned(mark func(digest string)) error {
-	entries, err := os.ReadDir(s.path("locks"))
+	entries, err := os.ReadDir(s.path("tmp"))
 	if err != nil {
 		return fmt.Errorf("reading pins: %w", err)
 	}
@@ -83,17 +79,15 @@ func (s *Store) pinned(mark func(digest string)) error {
 		if !strings.HasPrefix(e.Name(), pinPrefix) {
 			continue
 		}
-		path := s.path("locks", e.Name())
-		f, err := os.Open(path)
+		f, err := os.Open(s.path("tmp", e.Name()))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("reading pins: %w", err)
 		}
-		if flock(f, unix.LOCK_SH|unix.LOCK_NB) == nil {
-			os.Remove(path)
-		} else {
+		// Where the lock can be had its holder is dead, and a sweep deletes the file.
+		if flock(f, unix.LOCK_SH|unix.LOCK_NB) != nil {
 			for lines := bufio.NewScanner(f); lines.Scan(); {
 				mark(lines.Text())
 			}

@@ -59,9 +59,9 @@ type target struct {
 	Manifest string // the platform's manifest
 }
 
-// path is where the file of a reference lies. The parts are checked here again,
+// RefPath is where the file of a reference lies. The parts are checked here again,
 // whoever made the Ref: none can lead out of refs/ or into another repository's names.
-func (r Ref) path(s *Store) (string, error) {
+func (s *Store) RefPath(r Ref) (string, error) {
 	for _, part := range append([]string{r.Registry}, strings.Split(r.Repository, "/")...) {
 		if !safePart(part) || part[0] == '_' {
 			return "", fmt.Errorf("finding reference %q: %q is no name", r, part)
@@ -103,7 +103,7 @@ func ValidDigest(text string) bool {
 
 // writeRef points a name at an image. The caller holds the lock on images.
 func (s *Store) writeRef(ref Ref, t target, d Durability) error {
-	path, err := ref.path(s)
+	path, err := s.RefPath(ref)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Store) writeRef(ref Ref, t target, d Durability) error {
 
 // removeRef deletes a name and the folders that it leaves empty. The caller holds the lock on images.
 func (s *Store) removeRef(ref Ref) error {
-	path, err := ref.path(s)
+	path, err := s.RefPath(ref)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (s *Store) removeRef(ref Ref) error {
 // readRef reads what a name leads to. A digest that no name was made for is looked
 // for among the tags of its repository: whatever they were pulled as has it.
 func (s *Store) readRef(ref Ref) (target, error) {
-	path, err := ref.path(s)
+	path, err := s.RefPath(ref)
 	if err != nil {
 		return target{}, err
 	}

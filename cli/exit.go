@@ -85,7 +85,7 @@ func (i *interruption) Error() string { return "interrupted by " + unix.SignalNa
 // ended by one.
 func withInterruption(ctx context.Context, err error) error {
 	var i *interruption
-	if errors.As(context.Cause(ctx), &i) && errors.Is(err, context.Canceled) {
+	if errors.As(context.Cause(ctx), &i) && (errors.Is(err, context.Canceled) || errors.Is(err, i)) {
 		return i
 	}
 	return err

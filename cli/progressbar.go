@@ -32,6 +32,9 @@ func (l *barState) line(columns int) string {
 	if r := l.rate.perSecond(); r > 0 {
 		speed = fmt.Sprintf("  %9s/s", bytesText(int64(r)))
 	}
+	if len(head)+len(amount)+len(speed)+2 > columns {
+		speed = ""
+	}
 	room := columns - len(head) - len(amount) - 2 - 2 - 13
 	if l.Total > 0 && room >= 12 {
 		return ellipsis(head+"  "+bar(l.Current, l.Total, min(room, 50))+"  "+amount+speed, columns)

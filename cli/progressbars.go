@@ -14,9 +14,8 @@ import (
 )
 
 // bars shows a pull on a terminal: a line a layer, drawn over itself. Each picture
-// is one write, and lines are overwritten rather than cleared first, so nothing
-// flickers. Lines are shorter than the terminal is wide, so that the height of a
-// picture is known.
+// is one write, which a terminal shows at once, so that nothing flickers. Lines
+// are shorter than the terminal is wide, so that the height of a picture is known.
 type bars struct {
 	w    io.Writer
 	size func() (columns, rows int)
@@ -157,7 +156,7 @@ func (b *bars) draw() {
 		fmt.Fprintf(&out, "\x1b[%dA\r", height)
 	}
 	for _, text := range b.above {
-		out.WriteString(text + "\x1b[K\r\n")
+		out.WriteString("\x1b[2K" + text + "\r\n")
 	}
 	b.above = nil
 	b.drawn, b.columns, b.last = b.drawn[:0], columns, b.now()
@@ -165,7 +164,7 @@ func (b *bars) draw() {
 		layer.rate.add(layer.Current, b.last) // a stalled one slows down
 	}
 	for _, text := range b.picture(columns, max(rows-1, 1)) {
-		out.WriteString(text + "\x1b[K\r\n")
+		out.WriteString("\x1b[2K" + text + "\r\n")
 		b.drawn = append(b.drawn, utf8.RuneCountInString(text))
 	}
 	out.WriteString("\x1b[J") // what is left of a taller picture

@@ -223,14 +223,14 @@ func (s *shim) launch() error {
 	}
 	defer io.closeTheirs()
 	s.setup.Attach.Size.giveTo(s.spec.Process)
-	launch := &oci.Launch{Spec: s.spec, Rootfs: s.mounted.Path, Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init}
+	launch := &oci.Launch{Spec: s.spec, Rootfs: s.mounted.Path, Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init, Created: s.identify}
 	var started *oci.Started
 	ended, err := s.children.start(func() (int, error) {
 		var err error
 		if started, err = launch.Start(); err != nil {
 			return 0, err
 		}
-		return started.Process.PID, s.identify(started.Process.PID)
+		return started.Process.PID, nil
 	})
 	if err != nil {
 		io.closeOurs()
@@ -241,8 +241,10 @@ func (s *shim) launch() error {
 	return s.record()
 }
 
-// identify notes who the shim and the first process are. It runs before that one
-// can be reaped: a process may end at once, and its number is then nobody's.
+// identify notes who the shim and the first process are, before that one executes
+// its program: should the shim be killed from here on, the next command knows whom
+// to end. Only a parent-death signal covers the time before, and a set-id program
+// would be free of that.
 func (s *shim) identify(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -252,8 +254,11 @@ func (s *shim) identify(pid int) error {
 	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
 		return err
 	}
-	s.state.Init, err = store.Identify(pid)
-	return err
+	if s.state.Init, err = store.Identify(pid); err != nil {
+		return err
+	}
+	s.state.Status = store.Created
+	return store.WriteState(s.setup.Dir, &s.state, store.Fleeting)
 }
 
 // record writes that the container runs. From here on exec and attach are served.

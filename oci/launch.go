@@ -21,6 +21,9 @@ type Launch struct {
 	// Init runs the built-in init as PID 1 (docker run --init): it starts the
 	// process, forwards signals and reaps.
 	Init bool
+	// Created, where not nil, is called with the process's id once it exists and
+	// before the container's program is executed in it: the moment to note who it is.
+	Created func(pid int) error
 }
 
 // Started is a process that has been executed inside a container.

@@ -40,7 +40,7 @@ func (l *Launch) Start() (*Started, error) {
 	if spaces.pid != nil {
 		cmd.Join, cmd.JoinFlags, cmd.Reparent = spaces.pid, unix.CLONE_NEWPID, true
 	}
-	return begin(cmd, c, l.Spec.Process, l.Stdio, l.Seccomp)
+	return begin(cmd, c, l.Spec.Process, l.Stdio, l.Seccomp, l.Created)
 }
 
 // Start starts a further process in a running container. What is said of
@@ -72,7 +72,7 @@ func (e *Exec) Start() (*Started, error) {
 	if flags == 0 {
 		cmd.Join = nil
 	}
-	return begin(cmd, &config{Process: process}, e.Process, e.Stdio, e.Seccomp)
+	return begin(cmd, &config{Process: process}, e.Process, e.Stdio, e.Seccomp, nil)
 }
 
 // notRunning says in words what a process that has ended looks like from here.
@@ -88,7 +88,7 @@ func notRunning(err error) error {
 }
 
 // begin starts a stage, tells it what to do and hears how it went.
-func begin(cmd *userns.Command, c *config, spec *specs.Process, stdio [3]*os.File, filter []byte) (*Started, error) {
+func begin(cmd *userns.Command, c *config, spec *specs.Process, stdio [3]*os.File, filter []byte, created func(pid int) error) (*Started, error) {
 	if err := checkFilter(filter); err != nil {
 		return nil, asError(err)
 	}
@@ -115,7 +115,13 @@ func begin(cmd *userns.Command, c *config, spec *specs.Process, stdio [3]*os.Fil
 		return nil, asError(notRunning(err))
 	}
 	theirs.Close() // else the end of the stage's side would never be seen
-	console, err := talk(ours, process, c, spec, filter)
+	var console *os.File
+	if created != nil { // while the stage starts up, so that it costs no time
+		err = created(process.PID)
+	}
+	if err == nil {
+		console, err = talk(ours, process, c, spec, filter)
+	}
 	if err != nil {
 		if console != nil {
 			console.Close()

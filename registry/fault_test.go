@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func leftovers(t *testing.T, s *store.Store) []string {
 			name := e.Name()
 			kept := folder == "layers" && store.ValidDigest("sha256:"+strings.TrimSuffix(name, ".json")) ||
 				folder == "blobs/sha256" && store.ValidDigest("sha256:"+name) ||
-				folder == "locks" && (name == "images" || name == "userns" || name == "boot")
+				folder == "locks" && slices.Contains([]string{"images", "userns", "boot", "names"}, name)
 			if !kept {
 				found = append(found, folder+"/"+name)
 			}

@@ -166,6 +166,9 @@ func (f *LocalFile) write(t *tar.Writer) error {
 	if err != nil {
 		return err
 	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file", f.Source)
+	}
 	h.Size = st.Size()
 	if err := t.WriteHeader(h); err != nil {
 		return err

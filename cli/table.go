@@ -101,6 +101,9 @@ func (headings) Label(name string) string {
 
 // cell makes text from outside fit into one cell of a table.
 func cell(text string) string {
+	if !strings.ContainsAny(text, "\t\n") {
+		return text
+	}
 	return strings.NewReplacer("\t", " ", "\n", " ").Replace(text)
 }
 

@@ -40,7 +40,9 @@ func hintOf(err error) string {
 		return "name a folder on a local disk by --root or SKIFF_ROOT"
 	case errors.Is(err, store.ErrNoContainer):
 		return "skiff ps -a lists the containers"
-	case errors.Is(err, store.ErrAmbiguous):
+	case errors.Is(err, store.ErrNoImage):
+		return "skiff images lists the images"
+	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrAmbiguousImage):
 		return "give more digits of the id, or the name"
 	case errors.Is(err, store.ErrNameTaken):
 		return "remove that container by skiff rm, or choose another --name"

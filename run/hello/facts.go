@@ -222,10 +222,10 @@ func limits() string {
 		if unix.Getrlimit(resource, &l) != nil {
 			return ""
 		}
-		if l.Cur == unix.RLIM_INFINITY {
+		if l.Max == unix.RLIM_INFINITY { // not Cur, which the Go runtime has raised for this program
 			return name + " unlimited"
 		}
-		return name + " " + strconv.FormatUint(l.Cur, 10)
+		return name + " up to " + strconv.FormatUint(l.Max, 10)
 	}
 	return show(unix.RLIMIT_NOFILE, "open files") + ", " + show(unix.RLIMIT_NPROC, "processes")
 }

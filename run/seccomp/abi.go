@@ -26,7 +26,7 @@ const x32Bit = 0x40000000
 // section is one audit architecture of a filter and the ABIs that report it.
 type section struct {
 	audit uint32
-	wide  bool // arguments have 64 bits
+	wide  bool // arguments of the first ABI have 64 bits
 	abis  []abi
 }
 

@@ -44,17 +44,18 @@ type interval struct {
 	first  uint32
 	answer uint32
 	rules  []rule
+	wide   bool // arguments have 64 bits
 }
 
 // search appends a balanced search for the number in the accumulator.
-func (p *program) search(all []interval, wide bool) error {
+func (p *program) search(all []interval) error {
 	if len(all) == 1 {
-		return p.leaf(&all[0], wide)
+		return p.leaf(&all[0])
 	}
 	middle := len(all) / 2
 	node := len(*p)
 	p.test(atLeast, all[middle].first, 0, 0)
-	if err := p.search(all[:middle], wide); err != nil {
+	if err := p.search(all[:middle]); err != nil {
 		return err
 	}
 	if distance := len(*p) - node - 1; distance <= 255 {
@@ -66,16 +67,16 @@ func (p *program) search(all []interval, wide bool) error {
 		(*p)[node+1] = unix.SockFilter{Code: jump, K: uint32(distance)}
 		(*p)[node].Jf = 1
 	}
-	return p.search(all[middle:], wide)
+	return p.search(all[middle:])
 }
 
 // leaf appends the rules of one number, each ending in its answer.
-func (p *program) leaf(i *interval, wide bool) error {
+func (p *program) leaf(i *interval) error {
 	for _, r := range i.rules {
 		start := len(*p)
 		for _, c := range r.conditions {
 			from := len(*p)
-			if err := p.condition(c, wide); err != nil {
+			if err := p.condition(c, i.wide); err != nil {
 				return err
 			}
 			p.resolve(from, len(*p), pass)

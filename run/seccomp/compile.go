@@ -91,7 +91,7 @@ func assemble(p *specs.LinuxSeccomp, machine string) (program, error) {
 		over := len(code)
 		code.add(jump, 0)
 		code.add(load, offsetNumber)
-		if err := code.search(intervals, s.wide); err != nil {
+		if err := code.search(intervals); err != nil {
 			return nil, err
 		}
 		code[over].K = uint32(len(code) - over - 1)
@@ -109,11 +109,11 @@ func plan(p *specs.LinuxSeccomp, s section, otherwise uint32) ([]interval, error
 		if err != nil {
 			return nil, err
 		}
-		base := uint32(0)
+		base, wide := uint32(0), s.wide
 		if a == abiX32 {
-			base = x32Bit
+			base, wide = x32Bit, false
 		}
-		all = spread(all, base, merge(rules, otherwise), otherwise)
+		all = spread(all, base, wide, merge(rules, otherwise), otherwise)
 		if last >= 0 && denies(p.DefaultAction) && otherwise != retErrno|uint32(unix.ENOSYS) {
 			// Calls younger than the profile do not exist, rather than being forbidden:
 			// C libraries try the next older one then. This is runc's rule.
@@ -135,14 +135,14 @@ func denies(action specs.LinuxSeccompAction) bool {
 }
 
 // spread appends calls, and the default for the gaps between them.
-func spread(all []interval, base uint32, calls []call, otherwise uint32) []interval {
+func spread(all []interval, base uint32, wide bool, calls []call, otherwise uint32) []interval {
 	at := base
 	for _, c := range calls {
 		number := base + c.number
 		if number > at {
 			all = extend(all, interval{first: at, answer: otherwise})
 		}
-		all = extend(all, interval{first: number, answer: c.answer, rules: c.rules})
+		all = extend(all, interval{first: number, answer: c.answer, rules: c.rules, wide: wide})
 		at = number + 1
 	}
 	return extend(all, interval{first: at, answer: otherwise})

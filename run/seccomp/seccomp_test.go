@@ -103,7 +103,7 @@ func oracle(p *specs.LinuxSeccomp, a abi, d data) uint32 {
 	for _, r := range found {
 		holds := true
 		for _, c := range r.conditions {
-			holds = holds && compare(c, d.args[c.Index], a != abiX86 && a != abiARM)
+			holds = holds && compare(c, d.args[c.Index], a == abiX86_64 || a == abiAArch64)
 		}
 		if holds {
 			return r.answer

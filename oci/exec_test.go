@@ -11,6 +11,7 @@ import (
 // withExec is a container that sleeps while processes run in it one after the other.
 func withExec(t *testing.T, processes ...*specs.Process) *container {
 	t.Helper()
+	needStatic(t) // the stage is executed inside the container already
 	c := newContainer(t, "sleep", "1000")
 	for _, p := range processes {
 		c.Execs = append(c.Execs, execRequest{Process: p})
@@ -105,7 +106,6 @@ func TestExecWithHostNamespaces(t *testing.T) {
 }
 
 func TestExecProgramCannotBeWritten(t *testing.T) {
-	needStatic(t)
 	c := withExec(t, dockerProcess(script(exeWriter)...))
 	c.Init = true
 	want(t, c.execs(0).stdout, "tried")

@@ -35,7 +35,8 @@ func (s *streams) askSecret(ctx context.Context, question string) (string, error
 	if !isTerminal(s.In) {
 		return "", &hinted{errNoPrompt, "give --username and --password-stdin"}
 	}
-	restore, err := s.terminalState().keep()
+	// Before the question: one who answers fast types what must not be seen.
+	restore, err := s.terminalState().hide()
 	if err != nil {
 		return "", err
 	}

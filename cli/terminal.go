@@ -89,8 +89,8 @@ func (t *terminal) Raw() (restore func(), err error) {
 	return t.restore, nil
 }
 
-// keep remembers how the terminal is, for restore, before someone else changes it.
-func (t *terminal) keep() (restore func(), err error) {
+// hide stops showing what is typed.
+func (t *terminal) hide() (restore func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.before == nil {
@@ -98,10 +98,18 @@ func (t *terminal) keep() (restore func(), err error) {
 			return nil, fmt.Errorf("inspecting the terminal: %w", err)
 		}
 	}
+	modes, err := unix.IoctlGetTermios(int(t.f.Fd()), unix.TCGETS)
+	if err == nil {
+		modes.Lflag &^= unix.ECHO
+		err = unix.IoctlSetTermios(int(t.f.Fd()), unix.TCSETS, modes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hiding what is typed: %w", err)
+	}
 	return t.restore, nil
 }
 
-// restore gives the terminal back as it was before Raw or keep.
+// restore gives the terminal back as it was before Raw or hide.
 func (t *terminal) restore() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -22,10 +22,10 @@ func tellLingering(e *run.Engine) {
 	e.Notice("logging out may end this container, as lingering is off for " + who.Username + ": loginctl enable-linger keeps it")
 }
 
-// logsOutWhole tells whether systemd-logind runs and has lingering off for a user.
-// root is the host's.
+// logsOutWhole tells whether systemd runs (sd_booted(3)), with its logind, and has
+// lingering off for a user. root is the host's.
 func logsOutWhole(root, user string) bool {
-	return exists(filepath.Join(root, "run/systemd/seats")) && !exists(filepath.Join(root, "var/lib/systemd/linger", user))
+	return exists(filepath.Join(root, "run/systemd/system")) && exists(filepath.Join(root, "run/systemd/seats")) && !exists(filepath.Join(root, "var/lib/systemd/linger", user))
 }
 
 // markTold tells whether it made the mark that the notice was given. It lies in

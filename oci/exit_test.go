@@ -1,10 +1,13 @@
 package oci
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 func TestExitCode(t *testing.T) {
@@ -85,6 +88,31 @@ func TestNotExecutableForTheUser(t *testing.T) {
 	must(t, os.WriteFile(c.path("bin/own"), []byte("#!/bin/sh\n"), 0o744))
 	c.Spec.Process.User = specs.User{UID: 1000, GID: 1000}
 	if e := c.refused(126); e.Text != `exec: "/bin/own": permission denied` {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A stage that dies without a word is no container that was started.
+func TestStageDies(t *testing.T) {
+	c := newContainer(t, "true")
+	c.Filter = killFilter(unix.SYS_PIVOT_ROOT)
+	if e := c.refused(codeSetup); e.Text != errStageDied.Error() {
+		t.Errorf("%+v", e)
+	}
+}
+
+// The config is larger than what a socket takes at once.
+func TestLargeConfig(t *testing.T) {
+	c := newContainer(t, script("env | grep -c ^LARGE")...)
+	large := strings.Repeat("x", 1000)
+	for i := range 1000 {
+		c.Spec.Process.Env = append(c.Spec.Process.Env, fmt.Sprintf("LARGE%d=%s", i, large))
+	}
+	want(t, c.output(), "1000")
+	for range 3 {
+		c.Spec.Process.Env = append(c.Spec.Process.Env, c.Spec.Process.Env...)
+	}
+	if e := c.refused(126); e.Text != `exec: "sh": argument list too long` || e.Hint == "" {
 		t.Errorf("%+v", e)
 	}
 }

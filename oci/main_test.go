@@ -40,6 +40,7 @@ type request struct {
 	Repeat  int                        // start it so many times more, for benchmarks
 	Peer    []specs.LinuxNamespaceType // join these of another container, which runs meanwhile
 	Filter  []byte                     // for the starter itself, and so for all that it starts
+	Files   uint64                     // the soft limit on open files that it is started with
 }
 
 type execRequest struct {
@@ -83,6 +84,13 @@ func testShim() int {
 	}
 	if err := installFilter(r.Filter); err != nil {
 		return fail(err)
+	}
+	if r.Files > 0 {
+		var have unix.Rlimit
+		unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &have)
+		if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: r.Files, Max: have.Max}, nil); err != nil {
+			return fail(err)
+		}
 	}
 	stop := func() {}
 	if len(r.Peer) > 0 {

@@ -117,6 +117,20 @@ func TestLimits(t *testing.T) {
 	want(t, c.output(), "64", "128", "0")
 }
 
+// Go raises its own soft limit on open files; the container's is the one before.
+func TestSoftLimitIsPassedOn(t *testing.T) {
+	c := newContainer(t, script("ulimit -Sn")...)
+	c.Files = 500
+	want(t, c.output(), "500")
+	needStatic(t)
+	c.Init = true
+	want(t, c.output(), "500")
+	c.Spec.Process.Args = []string{"sleep", "1000"}
+	c.Kill = int(unix.SIGKILL)
+	c.Execs = []execRequest{{Process: dockerProcess(script("ulimit -Sn")...)}}
+	want(t, c.execs(0).stdout, "500")
+}
+
 func TestTinyLimits(t *testing.T) {
 	c := newContainer(t, script("echo fine")...)
 	c.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 4, Hard: 4}, {Type: "RLIMIT_AS", Soft: 64 << 20, Hard: 64 << 20}}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/userns/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,9 +76,25 @@ func limitText(n uint64) string {
 	return fmt.Sprint(n)
 }
 
+// restoreNofile gives back the soft limit on open files with which the stage was
+// started: Go raises its own to the hard limit, and exec would pass that on.
+func restoreNofile() error {
+	start, ok := rlimit.Nofile()
+	if !ok {
+		return nil
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: start.Cur, Max: start.Max}, nil); err != nil {
+		return fmt.Errorf("restoring the limit nofile: %w", err)
+	}
+	return nil
+}
+
 // setRlimits is the last of the preparations: a limit on files, memory or processes
 // could stand in the way of any other.
 func setRlimits(all []rlimitConfig) error {
+	if err := restoreNofile(); err != nil {
+		return err
+	}
 	for _, l := range all {
 		if err := unix.Prlimit(0, l.Number, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil); err != nil {
 			return fmt.Errorf("setting the limit %s to %s:%s: %w", l.Name, limitText(l.Soft), limitText(l.Hard), err)

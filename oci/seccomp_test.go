@@ -12,25 +12,26 @@ func denyFilter(calls ...uint32) []byte { return answerFilter(uint32(unix.EPERM)
 
 // answerFilter answers an errno to the given system calls and allows all others.
 func answerFilter(errno uint32, calls ...uint32) []byte {
-	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
-	for i, call := range calls {
-		program = append(program, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jt: uint8(len(calls) - i)})
-	}
-	program = append(program,
-		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW},
-		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | errno})
-	return unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(program)*filterSize)
+	return filter(unix.SECCOMP_RET_ERRNO|errno, unix.SECCOMP_RET_ALLOW, calls)
+}
+
+// killFilter kills for the given system calls and allows all others.
+func killFilter(calls ...uint32) []byte {
+	return filter(unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ALLOW, calls)
 }
 
 // allowFilter allows the given system calls and kills for any other.
 func allowFilter(calls ...uint32) []byte {
-	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}}
+	return filter(unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_KILL_PROCESS, calls)
+}
+
+// filter is a program that does the one for the given system calls and the other for all else.
+func filter(these, others uint32, calls []uint32) []byte {
+	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // seccomp_data.nr
 	for i, call := range calls {
 		program = append(program, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jt: uint8(len(calls) - i)})
 	}
-	program = append(program,
-		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_KILL_PROCESS},
-		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW})
+	program = append(program, unix.SockFilter{Code: unix.BPF_RET, K: others}, unix.SockFilter{Code: unix.BPF_RET, K: these})
 	return unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(program)*filterSize)
 }
 

@@ -4,11 +4,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,7 +90,7 @@ func (s *Store) WriteBlob(data []byte, d Durability) (digest string, err error) 
 	if s.HasBlob(digest) {
 		return digest, nil
 	}
-	return digest, WriteFile(path, data, d)
+	return digest, s.writeFile(path, data, d)
 }
 
 // PartialBlob is a blob while it is written. It is locked: one process at a time
@@ -221,4 +223,43 @@ func (b *NewBlob) Discard() {
 		b.file.Close()
 		b.closed = true
 	}
+}
+
+// writeFile is WriteFile that stages in tmp/, where a sweep finds what a killed
+// process left: the folders of images, layers and blobs are never swept.
+func (s *Store) writeFile(path string, data []byte, d Durability) (err error) {
+	f, err := lockFile(s.path("tmp", "file-"+rand.Text()))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer f.Close()
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+			err = fmt.Errorf("writing %s: %w", path, err)
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if d == Durable {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	if d == Durable {
+		return SyncFolder(filepath.Dir(path))
+	}
+	return nil
+}
+
+func (s *Store) writeJSON(path string, v any, d Durability) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return s.writeFile(path, data, d)
 }

@@ -180,7 +180,7 @@ func (s *Store) AddImage(img *Image, ref Ref, d Durability) error {
 	if err := os.MkdirAll(s.path("images"), 0o700); err != nil {
 		return fmt.Errorf("adding image %q: %w", ref, err)
 	}
-	if err := WriteJSON(path, &bare, d); err != nil {
+	if err := s.writeJSON(path, &bare, d); err != nil {
 		return fmt.Errorf("adding image %q: %w", ref, err)
 	}
 	if ref.Tag == "" && ref.Digest == "" {

@@ -162,7 +162,7 @@ func (l *StagedLayer) Commit(info *LayerInfo, d Durability) error {
 	if l.store.HasLayer(info.DiffID) {
 		return fmt.Errorf("completing layer %s: %w", info.DiffID, os.ErrExist)
 	}
-	if err := WriteJSON(final+".json", info, d); err != nil {
+	if err := l.store.writeJSON(final+".json", info, d); err != nil {
 		return fmt.Errorf("completing layer %s: %w", info.DiffID, err)
 	}
 	if err := unix.Renameat2(unix.AT_FDCWD, l.path, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE); err != nil {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,14 +106,10 @@ func (s *Store) writeRef(ref Ref, t target, d Durability) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("naming image %q: %w", ref, err)
 	}
-	return WriteFile(path, data, d)
+	return s.writeJSON(path, t, d)
 }
 
 // removeRef deletes a name and the folders that it leaves empty. The caller holds the lock on images.

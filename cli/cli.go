@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"github.com/skiff-containers/skiff/run"
@@ -69,7 +70,7 @@ func (p *program) engine() (*run.Engine, error) {
 		if root, err = store.DefaultRoot(); err != nil {
 			return nil, err
 		}
-	} else if abs, err := absolute(root); err != nil {
+	} else if abs, err := filepath.Abs(root); err != nil {
 		return nil, err
 	} else {
 		root = abs

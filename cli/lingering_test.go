@@ -19,7 +19,7 @@ func TestLingering(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check(false) // no systemd-logind
+	check(false)               // no systemd-logind
 	mkdir("run/systemd/seats") // elogind, or a container with a part of the host's /run
 	check(false)
 	mkdir("run/systemd/system")

@@ -3,7 +3,6 @@ package cli
 import (
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -48,7 +47,6 @@ type colour int
 
 const (
 	red   colour = 31
-	green colour = 32
 	cyan  colour = 36
 )
 
@@ -70,5 +68,3 @@ func (s *streams) say(c colour, word, text string) {
 	text = strings.ReplaceAll(strings.TrimRight(clean(text), "\n"), "\n", "\n  ")
 	io.WriteString(s.Err, s.paint(c, word)+" "+text+"\n")
 }
-
-func absolute(path string) (string, error) { return filepath.Abs(path) }

@@ -215,6 +215,7 @@ func unsupported(s *specs.Spec) error {
 		wanted bool
 		what   string
 	}{
+		//lint:ignore SA1019 old configs have prestart hooks, and none is to be passed over
 		{s.Hooks != nil && len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime)+len(s.Hooks.CreateContainer)+len(s.Hooks.StartContainer)+len(s.Hooks.Poststart)+len(s.Hooks.Poststop) > 0, "hooks"},
 		{l.MountLabel != "", "a SELinux mount label"},
 		{l.IntelRdt != nil, "intelRdt"},

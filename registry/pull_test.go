@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -182,7 +181,7 @@ func TestKilledPull(t *testing.T) {
 				return false
 			}
 			w.Header().Set("Content-Length", "700000")
-			io.WriteString(w, string(f.blobs[blob][:stop]))
+			w.Write(f.blobs[blob][:stop])
 			w.(http.Flusher).Flush()
 			reached <- struct{}{}
 			<-r.Context().Done()
@@ -251,7 +250,7 @@ func TestCancelledPull(t *testing.T) {
 			return false
 		}
 		w.Header().Set("Content-Length", "500000")
-		io.WriteString(w, string(f.blobs[blob][:200_000]))
+		w.Write(f.blobs[blob][:200_000])
 		w.(http.Flusher).Flush()
 		cancel()
 		<-r.Context().Done()

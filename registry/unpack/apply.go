@@ -172,7 +172,8 @@ func (a *applier) entry(name string, h *tar.Header, content io.Reader) error {
 		return err
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old archives have TypeRegA
+	//lint:ignore SA1019 old archives have it
+	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse:
 		return a.file(parent, base, h, content)
 	case tar.TypeDir:
 		return a.folder(parent, name, base, h)

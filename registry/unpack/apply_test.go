@@ -30,7 +30,6 @@ type entry struct {
 	uid     int
 	content string
 	xattrs  map[string]string
-	size    int64 // where it differs from the content's: a lie
 }
 
 func pack(t testing.TB, entries ...entry) []byte {

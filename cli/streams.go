@@ -46,8 +46,8 @@ func width(f *os.File, fallback int) int {
 type colour int
 
 const (
-	red   colour = 31
-	cyan  colour = 36
+	red  colour = 31
+	cyan colour = 36
 )
 
 // colourful tells whether f shows colours: a terminal, and NO_COLOR (no-color.org) not set.

@@ -167,6 +167,16 @@ func lockFile(path string) (*os.File, error) {
 	return lock.file, nil
 }
 
+// freshFile makes a file of its own in tmp/ and locks it. A sweep that sees it
+// before its lock deletes it, and another takes its place.
+func (s *Store) freshFile(prefix string) (*os.File, error) {
+	lock, err := lockPath(s.path("tmp", prefix+rand.Text()), os.O_RDWR|os.O_CREATE, unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	return lock.file, nil
+}
+
 // NewBlob is a blob that is written before its digest is known.
 type NewBlob struct {
 	store  *Store
@@ -177,7 +187,7 @@ type NewBlob struct {
 
 // CreateBlob begins such a blob, in tmp/.
 func (s *Store) CreateBlob() (*NewBlob, error) {
-	f, err := lockFile(s.path("tmp", "blob-"+rand.Text()))
+	f, err := s.freshFile("blob-")
 	if err != nil {
 		return nil, fmt.Errorf("creating a blob: %w", err)
 	}
@@ -228,7 +238,7 @@ func (b *NewBlob) Discard() {
 // writeFile is WriteFile that stages in tmp/, where a sweep finds what a killed
 // process left: the folders of images, layers and blobs are never swept.
 func (s *Store) writeFile(path string, data []byte, d Durability) (err error) {
-	f, err := lockFile(s.path("tmp", "file-"+rand.Text()))
+	f, err := s.freshFile("file-")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}

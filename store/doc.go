@@ -10,7 +10,8 @@
 //	boot                                symlink to the boot after which everything was looked at
 //	blobs/sha256/<hex>                  manifests, configs and layers as served
 //	refs/<registry>/<repo>/_tags/<tag>  what a tag names, one small file each
-//	layers/<diff id>/                   unpacked layers, immutable
+//	layers/<diff id>/                   unpacked layers, immutable; what is known of one in <diff id>.json
+//	images/<manifest>                   summaries: an image exists while its own does
 //	containers/<id>/                    record.json, config.json, state.json, alive, upper/, work/, log, driver
 //	names/<name>                        symlink to the id of a container
 //	live/<who>                          symlink to "<pid>.<start>.<boot id>" of a process in the user's namespace,

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bufio"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -36,7 +35,6 @@ func (s *Store) lockImages(how int) (*Lock, error) {
 // counts while its lock is held.
 type Pin struct {
 	file *os.File
-	path string
 }
 
 const pinPrefix = "pin-"
@@ -49,12 +47,11 @@ func (s *Store) Pin(digests []string) (*Pin, error) {
 		return nil, err
 	}
 	defer lock.Unlock()
-	path := s.path("tmp", pinPrefix+rand.Text())
-	f, err := lockFile(path)
+	f, err := s.freshFile(pinPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("pinning: %w", err)
 	}
-	p := &Pin{f, path}
+	p := &Pin{f}
 	if _, err := f.WriteString(strings.Join(digests, "\n")); err != nil {
 		p.Release()
 		return nil, fmt.Errorf("pinning: %w", err)
@@ -64,7 +61,7 @@ func (s *Store) Pin(digests []string) (*Pin, error) {
 
 // Release ends the protection.
 func (p *Pin) Release() {
-	os.Remove(p.path)
+	os.Remove(p.file.Name())
 	p.file.Close()
 }
 

@@ -247,21 +247,33 @@ func (s *Store) records() ([]*Record, error) {
 	return records, nil
 }
 
-// collectPartial deletes unfinished blobs that nobody writes and that are older
-// than before.
+// collectPartial deletes unfinished blobs that nobody writes, and descriptions of
+// layers that did not come to be, that are older than before.
 func (s *Store) collectPartial(before time.Time) error {
-	paths, err := filepath.Glob(s.path("blobs", "sha256", "*"+partialSuffix))
+	old := func(path string) bool {
+		st, err := os.Lstat(path)
+		return err == nil && st.ModTime().Before(before)
+	}
+	blobs, err := filepath.Glob(s.path("blobs", "sha256", "*"+partialSuffix))
 	if err != nil {
 		return fmt.Errorf("listing unfinished blobs: %w", err)
 	}
-	for _, path := range paths {
-		st, err := os.Lstat(path)
-		if err != nil || st.ModTime().After(before) {
+	for _, path := range blobs {
+		if !old(path) {
 			continue
 		}
 		if f, err := lockFile(path); err == nil {
 			os.Remove(path)
 			f.Close()
+		}
+	}
+	layers, err := filepath.Glob(s.path("layers", "*.json"))
+	if err != nil {
+		return fmt.Errorf("listing layers: %w", err)
+	}
+	for _, path := range layers {
+		if _, err := os.Lstat(strings.TrimSuffix(path, ".json")); errors.Is(err, os.ErrNotExist) && old(path) {
+			os.Remove(path)
 		}
 	}
 	return nil

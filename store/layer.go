@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -75,7 +74,7 @@ func (s *Store) LockLayer(ctx context.Context, diffID string, waiting func()) (*
 	if err != nil {
 		return nil, err
 	}
-	path := s.path("locks", "layer-"+hex)
+	path := s.path("tmp", "making-"+hex) // not in locks/, which is never swept
 	f, err := WaitBusy(ctx, waiting, func() (*os.File, error) { return lockFile(path) })
 	if err != nil {
 		return nil, fmt.Errorf("locking layer %s: %w", diffID, err)
@@ -127,9 +126,11 @@ const layerMarker = "layer-"
 
 // markTree makes a fresh name in tmp/ and locks it: path is the tree that it stands for.
 func (s *Store) markTree() (marker *os.File, path string, err error) {
-	id := rand.Text()
-	marker, err = lockFile(s.path("tmp", layerMarker+id))
-	return marker, s.path("layers", "."+id), err
+	if marker, err = s.freshFile(layerMarker); err != nil {
+		return nil, "", err
+	}
+	path, _ = s.markedTree(filepath.Base(marker.Name()))
+	return marker, path, nil
 }
 
 // markedTree is the tree that a name in tmp/ stands for.

@@ -54,15 +54,28 @@ func (s *Store) enter(cmd *userns.Command, namespaces uintptr, mapping *userns.M
 		}
 		cmd.Join, cmd.JoinFlags, cmd.Unshare = holder, unix.CLONE_NEWUSER, namespaces
 		process, err := cmd.Start()
-		holder.Close()
 		cmd.Join, cmd.JoinFlags, cmd.Unshare = nil, 0, 0
-		if !errors.Is(err, unix.ESRCH) {
+		gone := errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) && ending(holder)
+		holder.Close()
+		if !gone {
 			return process, &Entry{Mapping: mapping, Joined: true, Stale: !have.Equal(mapping)}, err
 		}
 	}
 	cmd.Create, cmd.Mapping = unix.CLONE_NEWUSER|namespaces, mapping
 	process, err := cmd.Start()
 	return process, &Entry{Mapping: mapping}, err
+}
+
+// ending tells whether a process is at its end, and waits for that. One that has
+// given up its memory but not yet its number cannot be joined, with EPERM: without
+// memory a process counts as undumpable, and only root may look into such.
+func ending(pidfd *os.File) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 1000)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && n > 0
+		}
+	}
 }
 
 // Entry tells how a process came into the user namespace.

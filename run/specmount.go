@@ -78,13 +78,14 @@ func (p *plan) kernelMounts() []specs.Mount {
 	proc := specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: restricted()}
 	if h.PidMode == "host" {
 		// A new proc shows the mounter's PID namespace, which the container does not own.
-		proc = specs.Mount{Destination: "/proc", Type: "bind", Source: "/proc", Options: restricted("rbind", "rprivate")}
+		// A slave lets go of what the host unmounts.
+		proc = specs.Mount{Destination: "/proc", Type: "bind", Source: "/proc", Options: restricted("rbind", "rslave")}
 	}
 	sys := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: restricted()}
 	readonly := "ro"
 	if p.network == netns.Host {
 		// The kernel lets only the owner of a network namespace mount its sysfs.
-		sys = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: restricted("rbind", "rprivate")}
+		sys = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: restricted("rbind", "rslave")}
 		readonly = "rro"
 	}
 	cgroup := specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: restricted()}

@@ -123,27 +123,32 @@ func (c *Command) Start() (*Process, error) {
 }
 
 // executed waits until the child's copy of the report pipe was closed by exec,
-// or says what went wrong. It follows a re-parented grandchild.
+// or says what went wrong. It follows a re-parented grandchild, which may report
+// its failure before the one in between has reported it.
 func (p *Process) executed(report *os.File) error {
-	var b [8]byte
+	var failed error
 	for {
+		var b [8]byte
 		_, err := io.ReadFull(report, b[:])
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			p.Wait()
-			return fmt.Errorf("starting a process: %w", err)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			failed = fmt.Errorf("starting a process: %w", err)
+			break
 		}
 		at, value := step(binary.NativeEndian.Uint32(b[:4])), binary.NativeEndian.Uint32(b[4:])
-		if at == stepReparented {
-			p.Wait() // the one in between has exited
-			p.PID, p.done = int(value), false
+		if at != stepReparented {
+			failed = &StartError{Step: stepNames[at], Errno: syscall.Errno(value)}
 			continue
 		}
-		p.Wait()
-		return &StartError{Step: stepNames[at], Errno: syscall.Errno(value)}
+		p.Wait() // the one in between exits after this word
+		p.PID, p.done = int(value), false
 	}
+	if failed != nil {
+		p.Wait()
+	}
+	return failed
 }
 
 // StartError is the failure of a child before its program ran.

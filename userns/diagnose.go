@@ -109,7 +109,7 @@ func (h host) explain(err error) error {
 		return &HostError{What: "AppArmor forbids user namespaces to programs without a profile", Hint: appArmorHint(), Err: err}
 	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS):
 		return &HostError{What: "the limit on user namespaces is reached", Hint: "sudo sysctl -w user.max_user_namespaces=15000", Err: err}
-	case errors.Is(err, unix.EINVAL):
+	case errors.Is(err, unix.EINVAL) && start == nil:
 		return &HostError{What: "this kernel has no user namespaces", Hint: "use a kernel with CONFIG_USER_NS", Err: err}
 	}
 	return err

@@ -2,51 +2,75 @@ package conmon
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// children reaps every child of the shim: the container's first process, what exec
-// started, and, as the shim is a subreaper, orphans of a container that shares the
-// host's PID namespace.
+// children are the processes that the shim started: the container's first process
+// and what exec started. Each is awaited through its pidfd in the poller, which
+// takes neither a thread nor a signal handler; to set up handlers takes the
+// runtime a millisecond, which a short container does not live.
 type children struct {
-	mu    sync.Mutex // held while a child is started, so that none is reaped before it is known
-	known map[int]chan unix.WaitStatus
+	mu     sync.Mutex
+	known  map[int]chan unix.WaitStatus
+	spared []int // children from before the container, such as a file system's server
 }
 
 // start runs f, which starts one child and returns its process id, and returns
 // the channel that gets the child's end.
 func (c *children) start(f func() (pid int, err error)) (<-chan unix.WaitStatus, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	pid, err := f()
 	if err != nil {
 		return nil, err
 	}
+	// Nobody else reaps it, so the number is still its own.
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		unix.Kill(pid, unix.SIGKILL)
+		unix.Wait4(pid, nil, unix.WALL, nil)
+		return nil, fmt.Errorf("opening process %d: %w", pid, err)
+	}
+	pidfd := os.NewFile(uintptr(fd), "child")
 	ended := make(chan unix.WaitStatus, 1)
+	c.mu.Lock()
 	c.known[pid] = ended
+	c.mu.Unlock()
+	go func() {
+		defer pidfd.Close()
+		ended <- c.await(pidfd, pid)
+	}()
 	return ended, nil
 }
 
-// reap collects all that have ended. It is called for each SIGCHLD.
-func (c *children) reap() {
+// await reaps a child when it has ended.
+func (c *children) await(pidfd *os.File, pid int) (status unix.WaitStatus) {
+	raw, err := pidfd.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(uintptr) bool { return c.reap(pid, &status, unix.WNOHANG) })
+	}
+	if err != nil { // no poller for it: a thread waits
+		c.reap(pid, &status, 0)
+	}
+	return status
+}
+
+// reap tells whether the child has ended and is reaped.
+func (c *children) reap(pid int, status *unix.WaitStatus, flags int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, unix.WNOHANG|unix.WALL, nil)
+		got, err := unix.Wait4(pid, status, flags|unix.WALL, nil)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err != nil || pid <= 0 {
-			return
+		if err == nil && got == 0 {
+			return false
 		}
-		if ended, ok := c.known[pid]; ok {
-			delete(c.known, pid)
-			ended <- status
-		}
+		delete(c.known, pid)
+		return true
 	}
 }
 
@@ -59,14 +83,6 @@ func (c *children) signal(pid int, signal unix.Signal) error {
 		return os.ErrProcessDone
 	}
 	return unix.Kill(pid, signal)
-}
-
-// killRest kills what is left when the container has ended: processes that were
-// re-parented to the shim because they lived in the host's PID namespace.
-func (c *children) killRest() {
-	for _, pid := range c.orphans() {
-		unix.Kill(pid, unix.SIGKILL)
-	}
 }
 
 // exitCode is Docker's: 128 + n for a process that signal n ended.

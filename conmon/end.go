@@ -1,11 +1,8 @@
 package conmon
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +18,7 @@ const sendLimit = 10 * time.Second
 // --rm), its state written and its files no longer mounted (without).
 func (s *shim) finish(status unix.WaitStatus) {
 	if !s.ownPIDNamespace() {
-		s.children.killRest()
+		s.children.killOrphans()
 	}
 	s.target.drain()
 	s.listener.close()
@@ -114,27 +111,4 @@ func (s *shim) unmount() {
 		s.mounted.Unmount()
 		s.mounted = nil
 	}
-}
-
-// orphans lists the children that nobody here knows.
-func (c *children) orphans() (pids []int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return nil
-	}
-	for _, thread := range threads {
-		list, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%s/children", thread.Name()))
-		if err != nil {
-			continue
-		}
-		for _, text := range strings.Fields(string(list)) {
-			pid, err := strconv.Atoi(text)
-			if _, known := c.known[pid]; err == nil && !known {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
 }

@@ -71,8 +71,6 @@ func shimMain() int {
 	if err := s.meet(); err != nil {
 		return 125 // nobody to tell
 	}
-	stop := s.handleSignals()
-	defer stop()
 	if err := s.start(); err != nil {
 		s.abandon(err)
 		return 1
@@ -113,22 +111,27 @@ func (s *shim) meet() error {
 	return nil
 }
 
-// handleSignals keeps the shim alive through the closing of its terminal and
-// reaps. Handlers, unlike ignored signals, do not pass to the container by exec.
-func (s *shim) handleSignals() (stop func()) {
+// calm is how long after a start the signals are seen to: what ends at once never
+// pays for it.
+const calm = 50 * time.Millisecond
+
+// handleSignals keeps the shim alive through a hang-up or a log-out. Handlers,
+// unlike ignored signals, do not pass to the container by exec.
+func (s *shim) handleSignals() {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGCHLD, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGPIPE, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
-	go func() {
-		for received := range signals {
-			switch received {
-			case unix.SIGCHLD:
-				s.children.reap()
-			case unix.SIGTERM: // a log-out or shutdown: the container may end in its own way
-				s.children.signal(s.pid, unix.SIGTERM)
-			}
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM)
+	if !s.ownPIDNamespace() {
+		signal.Notify(signals, unix.SIGCHLD)
+		s.children.reapOrphans()
+	}
+	for received := range signals {
+		switch received {
+		case unix.SIGCHLD:
+			s.children.reapOrphans()
+		case unix.SIGTERM: // a log-out or shutdown: the container may end in its own way
+			s.target.signal(unix.SIGTERM)
 		}
-	}()
-	return func() { signal.Stop(signals); close(signals) }
+	}
 }
 
 // start brings the container up to the execution of its process.
@@ -205,9 +208,8 @@ func completeUser(process *specs.Process, root, user string, groups []string) er
 // launch starts the first process and records that it runs.
 func (s *shim) launch() error {
 	if !s.ownPIDNamespace() {
-		// Orphans of the container come to us, so that its end is the end of all.
-		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			return fmt.Errorf("becoming the reaper of orphans: %w", err)
+		if err := s.children.adoptOrphans(); err != nil {
+			return err
 		}
 	}
 	var log *logWriter
@@ -288,6 +290,7 @@ func (s *shim) release() (ended <-chan unix.WaitStatus) {
 	s.target.pump() // after the word that it started, which comes first
 	go s.attend(s.control, s.target, s.setup.Attach)
 	go s.listener.serve(s.converse)
+	time.AfterFunc(calm, s.handleSignals)
 	return s.target.ended
 }
 

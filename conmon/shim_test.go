@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -420,6 +422,33 @@ func TestKilledShimTakesItsContainerAlong(t *testing.T) {
 	}
 	if state, err = c.State(); err != nil || state.Status != store.Exited || state.ExitCode != 137 || state.Error == "" {
 		t.Errorf("%+v, %v", state, err)
+	}
+}
+
+func TestHostPIDContainerTakesItsOrphansAlong(t *testing.T) {
+	t.Parallel()
+	c := create(t, "sleep 1000 >/dev/null 2>&1 & echo $!; read x", func(spec *specs.Spec, s *Setup) {
+		attached(spec, s)
+		spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace })
+	})
+	s := c.start(t, [3]*os.File{})
+	e, err := s.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(e.Stdout)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(orphan)
+	s.SendStdin([]byte("\n"))
+	collect(t, s)
+	if !ends(orphan) {
+		t.Error("a process of the container is left")
 	}
 }
 

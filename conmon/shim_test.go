@@ -126,7 +126,11 @@ func (c *testContainer) tryStart(direct [3]*os.File) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, _, err := Start(c.store, program, c.setup, direct)
+	shim, err := Prepare(c.store, program, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	session, _, err := shim.Begin(c.setup, direct)
 	return session, err
 }
 
@@ -449,6 +453,23 @@ func TestHostPIDContainerTakesItsOrphansAlong(t *testing.T) {
 	collect(t, s)
 	if !ends(orphan) {
 		t.Error("a process of the container is left")
+	}
+}
+
+func TestAbandonedShimLeavesNothing(t *testing.T) {
+	t.Parallel()
+	c := create(t, "", nil)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim, err := Prepare(c.store, program, c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim.Abandon()
+	if live, err := c.store.Live(); err != nil || len(live) != 0 {
+		t.Errorf("%v, %v", live, err)
 	}
 }
 

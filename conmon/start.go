@@ -9,36 +9,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start starts the shim of a container in the user's user namespace and returns
-// once the container's process was executed. The session is attached as
-// setup.Attach says; closing it leaves the container running. Direct descriptors
-// become the container's own. The error is a *[Failure] where the shim or the
-// runtime could not start the process.
+// Shim is the shim of a container that has been started, or is being so, and waits
+// to be told what to do. Either [Shim.Begin] or [Shim.Abandon] must follow, once.
+type Shim struct {
+	store     *store.Store
+	container string
+	conn      *conn
+	entered   chan entered
+}
+
+// entered is how the start of the shim's process went.
+type entered struct {
+	process *userns.Process
+	entry   *store.Entry
+	err     error
+}
+
+// Prepare starts the shim of a container, which need not exist yet, in the user's
+// user namespace. It returns at once: to make a namespace and map its ids takes
+// longer than to write the container's folder, so both are done at the same time.
 //
 // The program is what runs the shim: the path of the small program, or of this one.
-func Start(s *store.Store, program string, setup Setup, direct [3]*os.File) (*Session, *store.Entry, error) {
+func Prepare(s *store.Store, program, container string) (*Shim, error) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("starting a shim: %w", err)
+		return nil, fmt.Errorf("starting a shim: %w", err)
 	}
 	theirs := os.NewFile(uintptr(ends[1]), "control")
-	defer theirs.Close()
 	ours, err := newConn(ends[0])
 	if err != nil {
-		return nil, nil, err
+		theirs.Close()
+		return nil, err
 	}
-	var files []*os.File
-	for i, f := range direct {
-		if setup.Direct[i] = f != nil; f != nil {
-			files = append(files, f)
-		}
-	}
-	setup.Root = s.Root
-	if err := ours.send(kindSetup, setup, files...); err != nil {
-		ours.close()
-		return nil, nil, fmt.Errorf("starting a shim: %w", err)
-	}
-	_, entry, err := s.Enter(&userns.Command{
+	entering, err := s.BeginEnter(&userns.Command{
 		Path:     program,
 		ReadOnly: true,
 		Args:     []string{shimStage},
@@ -48,12 +51,52 @@ func Start(s *store.Store, program string, setup Setup, direct [3]*os.File) (*Se
 		Env:     []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1"},
 		Files:   []userns.File{{Name: "control", File: theirs}},
 		Session: true,
-	}, unix.CLONE_NEWNS, setup.Container)
+	}, unix.CLONE_NEWNS, container)
+	theirs.Close() // else the shim's end is never noticed
 	if err != nil {
 		ours.close()
+		return nil, err
+	}
+	shim := &Shim{store: s, container: container, conn: ours, entered: make(chan entered, 1)}
+	go func() {
+		process, entry, err := entering.Finish()
+		shim.entered <- entered{process, entry, err}
+	}()
+	return shim, nil
+}
+
+// Begin tells the shim of its container, which exists now, and returns once the
+// container's process was executed. The session is attached as setup.Attach says;
+// closing it leaves the container running. Direct descriptors become the
+// container's own. The error is a *[Failure] where the shim or the runtime could
+// not start the process.
+func (p *Shim) Begin(setup Setup, direct [3]*os.File) (*Session, *store.Entry, error) {
+	var files []*os.File
+	for i, f := range direct {
+		if setup.Direct[i] = f != nil; f != nil {
+			files = append(files, f)
+		}
+	}
+	setup.Container, setup.Root = p.container, p.store.Root
+	sendErr := p.conn.send(kindSetup, setup, files...)
+	started := <-p.entered
+	if err := started.err; err != nil {
+		p.conn.close()
 		return nil, nil, err
 	}
-	theirs.Close() // else the shim's end is never noticed
-	session, err := newSession(ours)
-	return session, entry, err
+	if sendErr != nil {
+		p.conn.close()
+		return nil, started.entry, fmt.Errorf("starting a shim: %w", sendErr)
+	}
+	session, err := newSession(p.conn)
+	return session, started.entry, err
+}
+
+// Abandon ends a shim that is not needed after all.
+func (p *Shim) Abandon() {
+	p.conn.close() // the shim reads the end of the conversation and exits
+	if started := <-p.entered; started.err == nil {
+		started.process.Wait()
+		p.store.Leave(p.container)
+	}
 }

@@ -17,7 +17,7 @@ import (
 // pulled where o.Pull says so.
 func (e *Engine) Create(ctx context.Context, o *CreateOptions) (id string, err error) {
 	defer e.tidy()()
-	c, _, err := e.create(ctx, o, false)
+	c, _, err := e.create(ctx, o, false, nil)
 	if err != nil {
 		return "", err
 	}
@@ -25,7 +25,8 @@ func (e *Engine) Create(ctx context.Context, o *CreateOptions) (id string, err e
 }
 
 // create is Create for run as well. With detached nobody will attach to the start.
-func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool) (*store.Container, *store.Record, error) {
+// Before, where not nil, is called when nothing but writing the container is left to do.
+func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, before func(*store.Record) error) (*store.Container, *store.Record, error) {
 	img, err := e.imageFor(ctx, o)
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +52,13 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool) (*
 		return nil, nil, err
 	}
 	defer held.Unlock()
-	c, err := e.place(p)
+	if before != nil {
+		err = before(p.record)
+	}
+	var c *store.Container
+	if err == nil {
+		c, err = e.place(p)
+	}
 	if err != nil {
 		undoCID()
 		return nil, nil, err

@@ -12,9 +12,29 @@ import (
 	"github.com/skiff-containers/skiff/store"
 )
 
-// launch starts the shim of a container that does not run, and returns once its
-// process was executed. The error wraps store.ErrRunning where it runs already.
+// prepare starts the shim of a container that is about to exist or to be started.
+func (e *Engine) prepare(id string) (*conmon.Shim, error) {
+	path, err := program.Open(e.Store)
+	if err != nil {
+		return nil, err
+	}
+	return conmon.Prepare(e.Store, path, id)
+}
+
+// launch starts a container that exists already.
 func (e *Engine) launch(c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (*conmon.Session, error) {
+	return e.launchBy(nil, c, r, attach, direct)
+}
+
+// launchBy starts a container that does not run, by a shim that was prepared or,
+// where that is nil, another one, and returns once its process was executed. The
+// error wraps store.ErrRunning where it runs already.
+func (e *Engine) launchBy(shim *conmon.Shim, c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (session *conmon.Session, err error) {
+	defer func() {
+		if shim != nil {
+			shim.Abandon()
+		}
+	}()
 	lock, state, err := c.LockStart()
 	if err != nil {
 		return nil, err
@@ -30,11 +50,14 @@ func (e *Engine) launch(c *store.Container, r *store.Record, attach conmon.Attac
 	if err != nil {
 		return nil, err
 	}
-	path, err := program.Open(e.Store)
-	if err != nil {
-		return nil, err
+	if shim == nil {
+		if shim, err = e.prepare(c.ID); err != nil {
+			return nil, err
+		}
 	}
-	session, entry, err := conmon.Start(e.Store, path, setup, direct)
+	begun := shim
+	shim = nil // it is no longer ours to abandon
+	session, entry, err := begun.Begin(setup, direct)
 	if entry != nil {
 		e.tellMapping(entry)
 	}

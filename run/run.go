@@ -18,11 +18,14 @@ func (e *Engine) Run(ctx context.Context, o *CreateOptions, a AttachOptions) (id
 	if err != nil {
 		return "", Outcome{}, err
 	}
-	c, r, err := e.create(ctx, o, false)
+	b, err := e.bear(ctx, o, false)
 	if err != nil {
 		return "", Outcome{}, err
 	}
+	defer b.done()
+	c, r := b.container, b.record
 	if err := ctx.Err(); err != nil {
+		b.shim.Abandon()
 		e.abandon(c, r)
 		return c.ID, Outcome{}, err
 	}
@@ -31,7 +34,7 @@ func (e *Engine) Run(ctx context.Context, o *CreateOptions, a AttachOptions) (id
 	defer signals.stop()
 	want := wanted(r, &a)
 	direct := handover(r, &a, want)
-	session, err := signals.during(func() (*conmon.Session, error) { return e.launchNew(c, r, want, direct) })
+	session, err := signals.during(func() (*conmon.Session, error) { return e.launchNew(b, want, direct) })
 	if err != nil {
 		return c.ID, Outcome{}, err
 	}
@@ -43,31 +46,64 @@ func (e *Engine) Run(ctx context.Context, o *CreateOptions, a AttachOptions) (id
 // RunDetached creates a container, starts it in the background and returns its id.
 func (e *Engine) RunDetached(ctx context.Context, o *CreateOptions) (id string, err error) {
 	defer e.tidy()()
-	c, r, err := e.create(ctx, o, true)
+	b, err := e.bear(ctx, o, true)
 	if err != nil {
 		return "", err
 	}
-	session, err := e.launchNew(c, r, conmon.Attach{}, [3]*os.File{})
+	defer b.done()
+	session, err := e.launchNew(b, conmon.Attach{}, [3]*os.File{})
 	if err != nil {
-		return "", fmt.Errorf("starting container %q: %w", r.Name, err)
+		return "", fmt.Errorf("starting container %q: %w", b.record.Name, err)
 	}
 	session.Close()
-	return c.ID, nil
+	return b.container.ID, nil
 }
 
-// launchNew launches a container that this process has made. Should the process die
-// before the shim has taken over, or the start fail, none made with --rm is left.
-func (e *Engine) launchNew(c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (*conmon.Session, error) {
-	if r.HostConfig.AutoRemove {
-		done, err := e.Store.Intend(c.ID)
-		if err != nil {
-			return nil, err
+// newborn is a container that this process has made to start it at once.
+type newborn struct {
+	container *store.Container
+	record    *store.Record
+	shim      *conmon.Shim
+	intent    func() // takes back the note that a --rm container is about to be started
+}
+
+// done follows the start, however that went.
+func (b *newborn) done() {
+	if b.intent != nil {
+		b.intent()
+		b.intent = nil
+	}
+}
+
+// bear makes a container while its shim starts up. Should this process die before
+// the shim has taken over, none made with --rm is left.
+func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *newborn, err error) {
+	b = &newborn{}
+	b.container, b.record, err = e.create(ctx, o, detached, func(r *store.Record) (err error) {
+		if r.HostConfig.AutoRemove {
+			if b.intent, err = e.Store.Intend(r.ID); err != nil {
+				return err
+			}
 		}
-		defer done()
-	}
-	session, err := e.launch(c, r, attach, direct)
+		b.shim, err = e.prepare(r.ID)
+		return err
+	})
 	if err != nil {
-		e.abandon(c, r)
+		if b.shim != nil {
+			b.shim.Abandon()
+		}
+		b.done()
+		return nil, err
 	}
+	return b, nil
+}
+
+// launchNew starts a newborn. Where that fails, one made with --rm is removed.
+func (e *Engine) launchNew(b *newborn, attach conmon.Attach, direct [3]*os.File) (*conmon.Session, error) {
+	session, err := e.launchBy(b.shim, b.container, b.record, attach, direct)
+	if err != nil {
+		e.abandon(b.container, b.record)
+	}
+	b.done()
 	return session, err
 }

@@ -19,51 +19,100 @@ import (
 // are CLONE_NEW* flags beyond the user namespace that the process shall own.
 // The mapping in force comes back; its Single and Why tell of a lack of ids.
 func (s *Store) Enter(cmd *userns.Command, namespaces uintptr, who string) (*userns.Process, *Entry, error) {
+	entering, err := s.BeginEnter(cmd, namespaces, who)
+	if err != nil {
+		return nil, nil, err
+	}
+	return entering.Finish()
+}
+
+// Entering is a process on its way into U. Finish must follow, and soon: nobody
+// else enters meanwhile.
+type Entering struct {
+	store      *Store
+	lock       *Lock
+	cmd        *userns.Command
+	namespaces uintptr
+	who        string
+	entry      *Entry
+	holder     *os.File // whom it joins; nil where it makes U
+	starting   *userns.Starting
+}
+
+// BeginEnter is the first half of Enter: the process is forked, and the caller may
+// do other things while its ids are mapped.
+func (s *Store) BeginEnter(cmd *userns.Command, namespaces uintptr, who string) (*Entering, error) {
 	lock, err := s.Lock("userns")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer lock.Unlock()
+	e := &Entering{store: s, lock: lock, cmd: cmd, namespaces: namespaces, who: who}
 	mapping, err := userns.Current()
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		cmd.BecomeRoot = true
+		e.entry = &Entry{Mapping: mapping}
+		err = e.fork()
 	}
-	process, entry, err := s.enter(cmd, namespaces, mapping)
+	if err != nil {
+		lock.Unlock()
+		return nil, userns.Explain(err)
+	}
+	return e, nil
+}
+
+// fork starts the process: in the U of a live process, where there is one.
+func (e *Entering) fork() error {
+	holder, have, err := e.store.holder(e.entry.Mapping)
+	if err != nil {
+		return err
+	}
+	cmd := e.cmd
+	cmd.Join, cmd.JoinFlags, cmd.Unshare, cmd.Create, cmd.Mapping = nil, 0, 0, 0, nil
+	if holder != nil {
+		cmd.Join, cmd.JoinFlags, cmd.Unshare = holder, unix.CLONE_NEWUSER, e.namespaces
+		e.entry.Joined, e.entry.Stale = true, !have.Equal(e.entry.Mapping)
+	} else {
+		cmd.Create, cmd.Mapping = unix.CLONE_NEWUSER|e.namespaces, e.entry.Mapping
+		e.entry.Joined, e.entry.Stale = false, false
+	}
+	e.holder = holder
+	if e.starting, err = cmd.Begin(); err != nil && holder != nil {
+		holder.Close()
+	}
+	return err
+}
+
+// Finish is the second half of Enter.
+func (e *Entering) Finish() (*userns.Process, *Entry, error) {
+	defer e.lock.Unlock()
+	process, late, err := e.finish()
+	// Where the process that was to be joined ended in the meantime, another one is
+	// tried before a new U is made.
+	for try := 0; late && try < 3; try++ {
+		if err = e.fork(); err != nil {
+			break
+		}
+		process, late, err = e.finish()
+	}
 	if err != nil {
 		return nil, nil, userns.Explain(err)
 	}
-	if err := s.register(process.PID, who); err != nil {
+	if err := e.store.register(process.PID, e.who); err != nil {
 		unix.Kill(process.PID, unix.SIGKILL)
 		process.Wait()
 		return nil, nil, err
 	}
-	return process, entry, nil
+	return process, e.entry, nil
 }
 
-// enter starts cmd in U. Where the process that was to be joined ended in the
-// meantime, another one is tried before a new U is made.
-func (s *Store) enter(cmd *userns.Command, namespaces uintptr, mapping *userns.Mapping) (*userns.Process, *Entry, error) {
-	cmd.BecomeRoot = true
-	for range 3 {
-		holder, have, err := s.holder(mapping)
-		if err != nil {
-			return nil, nil, err
-		}
-		if holder == nil {
-			break
-		}
-		cmd.Join, cmd.JoinFlags, cmd.Unshare = holder, unix.CLONE_NEWUSER, namespaces
-		process, err := cmd.Start()
-		cmd.Join, cmd.JoinFlags, cmd.Unshare = nil, 0, 0
-		gone := errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) && ending(holder)
-		holder.Close()
-		if !gone {
-			return process, &Entry{Mapping: mapping, Joined: true, Stale: !have.Equal(mapping)}, err
-		}
+// finish ends one attempt. It came too late where its holder was at its end.
+func (e *Entering) finish() (process *userns.Process, late bool, err error) {
+	process, err = e.starting.Finish()
+	if e.holder != nil {
+		late = errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) && ending(e.holder)
+		e.holder.Close()
 	}
-	cmd.Create, cmd.Mapping = unix.CLONE_NEWUSER|namespaces, mapping
-	process, err := cmd.Start()
-	return process, &Entry{Mapping: mapping}, err
+	return process, late, err
 }
 
 // ending tells whether a process is at its end, and waits for that. One that has

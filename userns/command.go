@@ -77,6 +77,26 @@ const firstSource = 32
 // process is left. The caller's thread should be locked where the child asks for
 // a parent-death signal, which is bound to the thread that forked it.
 func (c *Command) Start() (*Process, error) {
+	starting, err := c.Begin()
+	if err != nil {
+		return nil, err
+	}
+	return starting.Finish()
+}
+
+// Starting is a child that has been forked and has not been seen to execute its
+// program yet. Finish must follow.
+type Starting struct {
+	process *Process
+	report  *os.File
+	gate    *os.File     // nil where the child waits for nothing
+	mapped  func() error // waits for the mappings
+}
+
+// Begin is the first half of Start: the child exists, and what maps its ids is at
+// work. The caller may do other things before Finish; what it writes to its memory
+// meanwhile is copied page by page, as the child still shares it.
+func (c *Command) Begin() (*Starting, error) {
 	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
 		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1}
 	var own descriptors
@@ -84,42 +104,60 @@ func (c *Command) Start() (*Process, error) {
 	if err := c.lay(&p, &own); err != nil {
 		return nil, err
 	}
-	reportRead, err := own.pipe(&p.report)
-	if err != nil {
+	var err error
+	s := &Starting{}
+	if s.report, err = own.pipe(&p.report); err != nil {
 		return nil, err
 	}
-	defer reportRead.Close()
-	var gate *os.File
 	if c.Create&unix.CLONE_NEWUSER != 0 {
-		if gate, err = own.gate(&p); err != nil {
+		if s.gate, err = own.gate(&p); err != nil {
+			s.report.Close()
 			return nil, err
 		}
-		defer gate.Close()
 	}
 	syscall.ForkLock.Lock()
 	pid, errno := fork(&p)
 	syscall.ForkLock.Unlock()
+	s.process = &Process{PID: int(pid)}
 	if errno != 0 {
-		return nil, fmt.Errorf("creating namespaces: %w", errno)
-	}
-	process := &Process{PID: int(pid)}
-	own.closeFD(p.report)
-	if gate != nil {
-		own.closeFD(p.gate)
-		if err := c.Mapping.write(process.PID); err != nil {
-			gate.Close() // the child reads end of file and exits
-			process.Wait()
-			return nil, err
-		}
-		if _, err := gate.Write([]byte{1}); err != nil {
-			process.Wait()
-			return nil, fmt.Errorf("releasing the mapped child: %w", err)
+		err = fmt.Errorf("creating namespaces: %w", errno)
+	} else if s.gate != nil {
+		if s.mapped, err = c.Mapping.write(s.process.PID); err != nil {
+			s.gate.Close() // the child reads end of file and exits
+			s.process.Wait()
 		}
 	}
-	if err := process.executed(reportRead); err != nil {
+	if err != nil {
+		s.report.Close()
+		if s.gate != nil {
+			s.gate.Close()
+		}
 		return nil, err
 	}
-	return process, nil
+	return s, nil
+}
+
+// Finish is the second half of Start.
+func (s *Starting) Finish() (*Process, error) {
+	defer s.report.Close()
+	if s.gate != nil {
+		defer s.gate.Close()
+		err := s.mapped()
+		if err == nil {
+			if _, writeErr := s.gate.Write([]byte{1}); writeErr != nil {
+				err = fmt.Errorf("releasing the mapped child: %w", writeErr)
+			}
+		}
+		if err != nil {
+			s.gate.Close()
+			s.process.Wait()
+			return nil, err
+		}
+	}
+	if err := s.process.executed(s.report); err != nil {
+		return nil, err
+	}
+	return s.process, nil
 }
 
 // executed waits until the child's copy of the report pipe was closed by exec,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/skiff-containers/skiff/registry"
 	"github.com/skiff-containers/skiff/store"
@@ -37,6 +38,8 @@ func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, 
 			return nil, err
 		case o.Pull == "never":
 			return nil, &userns.HostError{What: fmt.Sprintf("finding image %q", o.Image), Hint: "skiff pull " + o.Image, Err: err}
+		case err != nil && o.Progress != nil:
+			o.Progress.Update(registry.Event{Phase: registry.Status, Text: fmt.Sprintf("Unable to find image '%s' locally", o.Image)})
 		}
 	}
 	return registry.Pull(ctx, e.Store, registry.PullOptions{
@@ -114,8 +117,15 @@ func (e *Engine) RemoveImage(ctx context.Context, text string, force bool) ([]Im
 			deleted = append(deleted, ImageDeleted{Deleted: digest})
 		}
 	}
+	if err == nil {
+		// Whoever makes room wants the remains of abandoned pulls gone as well.
+		_, err = e.Store.Collect(time.Now().Add(-abandonedPull))
+	}
 	return deleted, imageInUse(text, err)
 }
+
+// abandonedPull is how long an unfinished download is kept to be gone on with.
+const abandonedPull = 24 * time.Hour
 
 func imageInUse(text string, err error) error {
 	var used *store.ImageUsedError

@@ -381,6 +381,26 @@ func TestSweepRestoresTheHolder(t *testing.T) {
 	s.Leave(c.ID)
 }
 
+// A process that has ended keeps its number for as long as its parent does not look.
+func TestSweepTakesAZombieForDead(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	must(t, s.Sweep())
+	c, err := s.Create(record("one", true), Fleeting, noFill)
+	must(t, err)
+	zombie := exec.Command("/bin/true")
+	must(t, zombie.Start())
+	defer zombie.Wait()
+	id, err := Identify(zombie.Process.Pid)
+	must(t, err)
+	must(t, s.enlist(id, c.ID))
+	must(t, WriteState(c.Dir, &State{Status: Running, Shim: id, Init: id}, Fleeting))
+	must(t, id.Wait(10*time.Second))
+	must(t, s.Sweep())
+	wantMissing(t, c.Dir)
+	checkStore(t, s)
+}
+
 // After a boot everything is looked at: what ran has ended, what a power cut has
 // emptied goes, what is damaged otherwise stays and is told.
 func TestSweepAfterBoot(t *testing.T) {

@@ -128,10 +128,20 @@ func (s *Store) sweepLive() error {
 	return errors.Join(failed...)
 }
 
-// seemsAlive tells of the content of an entry whether a process has its number.
+// seemsAlive tells of the content of an entry whether a process has its number and
+// has not ended: a dead one keeps its number until its parent looks.
 func seemsAlive(text string) bool {
 	id, ok := parseProcessID(text)
-	return ok && id.Boot == bootID() && !errors.Is(unix.Kill(id.PID, 0), unix.ESRCH)
+	if !ok || id.Boot != bootID() {
+		return false
+	}
+	pidfd, err := unix.PidfdOpen(id.PID, 0)
+	if err != nil {
+		return !errors.Is(err, unix.ESRCH)
+	}
+	defer unix.Close(pidfd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+	return err != nil || n == 0
 }
 
 // sweepEntry does what the death of an entry's process asks for; done is false

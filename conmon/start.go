@@ -52,14 +52,15 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 		Files:   []userns.File{{Name: "control", File: theirs}},
 		Session: true,
 	}, unix.CLONE_NEWNS, container)
-	theirs.Close() // else the shim's end is never noticed
 	if err != nil {
+		theirs.Close()
 		ours.close()
 		return nil, err
 	}
 	shim := &Shim{store: s, container: container, conn: ours, entered: make(chan entered, 1)}
 	go func() {
 		process, entry, err := entering.Finish()
+		theirs.Close() // else the shim's end is never noticed
 		shim.entered <- entered{process, entry, err}
 	}()
 	return shim, nil

@@ -51,7 +51,7 @@ func (s *Store) BeginEnter(cmd *userns.Command, namespaces uintptr, who string) 
 	if err == nil {
 		cmd.BecomeRoot = true
 		e.entry = &Entry{Mapping: mapping}
-		err = e.fork()
+		err = e.fork(true)
 	}
 	if err != nil {
 		lock.Unlock()
@@ -60,11 +60,15 @@ func (s *Store) BeginEnter(cmd *userns.Command, namespaces uintptr, who string) 
 	return e, nil
 }
 
-// fork starts the process: in the U of a live process, where there is one.
-func (e *Entering) fork() error {
-	holder, have, err := e.store.holder(e.entry.Mapping)
-	if err != nil {
-		return err
+// fork starts the process: in the U of a live process, where there is one and it
+// may be joined, else in a new one.
+func (e *Entering) fork(join bool) (err error) {
+	var holder *os.File
+	var have *userns.Mapping
+	if join {
+		if holder, have, err = e.store.holder(e.entry.Mapping); err != nil {
+			return err
+		}
 	}
 	cmd := e.cmd
 	cmd.Join, cmd.JoinFlags, cmd.Unshare, cmd.Create, cmd.Mapping = nil, 0, 0, 0, nil
@@ -88,8 +92,8 @@ func (e *Entering) Finish() (*userns.Process, *Entry, error) {
 	process, late, err := e.finish()
 	// Where the process that was to be joined ended in the meantime, another one is
 	// tried before a new U is made.
-	for try := 0; late && try < 3; try++ {
-		if err = e.fork(); err != nil {
+	for try := 1; late; try++ {
+		if err = e.fork(try < 4); err != nil {
 			break
 		}
 		process, late, err = e.finish()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
@@ -31,16 +32,33 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 			return err
 		}
 	}
-	err = remove(c)
-	if errors.Is(err, store.ErrRunning) && o.Force { // somebody started it between our looks
-		if err = e.kill(ctx, c); err == nil {
-			err = remove(c)
-		}
+	if o.Force {
+		err = e.removeStarted(ctx, c)
+	} else {
+		err = remove(c)
 	}
 	if errors.Is(err, store.ErrRunning) {
 		return stillRunning(c, ref)
 	}
 	return gone(err)
+}
+
+// removeStarted deletes a container that somebody may be starting. Between the
+// moment when a shim holds it and the one when that listens lie the mounts, and
+// whoever started it may be dead by then: it cannot be killed yet, only awaited.
+func (e *Engine) removeStarted(ctx context.Context, c *store.Container) error {
+	for deadline := time.Now().Add(killLimit); ; {
+		err := remove(c)
+		if !errors.Is(err, store.ErrRunning) || time.Now().After(deadline) {
+			return err
+		}
+		if err := e.kill(ctx, c); err != nil {
+			return err
+		}
+		if err := pause(ctx, settlePoll); err != nil {
+			return err
+		}
+	}
 }
 
 // remove deletes a container that does not run.

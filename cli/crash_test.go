@@ -158,7 +158,6 @@ func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Pro
 func (v *victims) nothingLeft(what string) {
 	var left []string
 	for end := time.Now().Add(patience / 3); ; time.Sleep(5 * time.Millisecond) {
-		v.must(what, "ps")
 		if left = remains(v.store()); len(left) == 0 {
 			return
 		}

@@ -45,6 +45,9 @@ func remove() int {
 	if err == nil && len(os.Args) != 2 {
 		err = errors.New("one name is wanted")
 	}
+	if err == nil {
+		err = userns.DieWithParent() // what is left then, the next sweep deletes
+	}
 	if err != nil {
 		return complain(err)
 	}

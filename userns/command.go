@@ -372,6 +372,17 @@ func Passed(name string) (*os.File, error) {
 	return nil, fmt.Errorf("finding descriptor %q: not passed to this process", name)
 }
 
+// DieWithParent lets the kernel kill the calling process when its parent ends
+// (PR_SET_PDEATHSIG(2const)): to be precise, the parent's thread that started it,
+// and Go ends no thread unless a goroutine ends that had locked it. A parent that
+// was dead before the call goes unnoticed.
+func DieWithParent() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("asking to die with the parent: %w", err)
+	}
+	return nil
+}
+
 // Process is a child of this process that a [Command] started.
 type Process struct {
 	PID    int // in the caller's PID namespace; ours until Wait returned

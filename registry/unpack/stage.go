@@ -12,8 +12,9 @@ import (
 )
 
 // Stage is the argv[0] of the process that unpacks. It is root of the user's user
-// namespace, its parent is the program that pulls, and it ends when its stdin does:
-// at the end of the layer, or of its parent.
+// namespace, its parent is the program that pulls, and it ends when its stdin does.
+// Should its parent die, so does it, at once: else the next command would find its
+// directory held, and leave it to the command after that.
 //
 //	stdin   the layer, an uncompressed tar archive
 //	stdout  one Report, at the end
@@ -41,7 +42,11 @@ func Run() int {
 }
 
 func report(work func() (*Result, error)) int {
-	result, err := work()
+	var result *Result
+	err := userns.DieWithParent()
+	if err == nil {
+		result, err = work()
+	}
 	said := Report{Result: result}
 	if err != nil {
 		said = Report{Error: err.Error(), Full: onDisk(err)}

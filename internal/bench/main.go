@@ -33,7 +33,7 @@ func main() {
 }
 
 func bench(o options) (err error) {
-	base, err := os.MkdirTemp("", "bench-")
+	base, err := os.MkdirTemp("", "b")
 	if err != nil {
 		return err
 	}

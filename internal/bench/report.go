@@ -120,7 +120,7 @@ func (r *report) verdicts() (lines []string) {
 			continue
 		}
 		ratio := ours.Median / theirs.Median
-		lines = append(lines, fmt.Sprintf("%s\t1/%.1f of %s, at most 1/%.0f\t%s", g.name, 1/ratio, g.of, 1/g.limit, met(ratio <= g.limit)))
+		lines = append(lines, fmt.Sprintf("%s\t%.3f of %s's, at most %.3f\t%s", g.name, ratio, g.of, g.limit, met(ratio <= g.limit)))
 	}
 	return lines
 }

@@ -83,7 +83,8 @@ func shims(root string) (pids []int, err error) {
 }
 
 // newPodman gives podman what it needs to be at its best here: kernel overlay, crun,
-// and a plain file for events.
+// and a plain file for events. Its folders have short names: where the path of its
+// sockets gets long, it waits twenty seconds for the end of every container.
 func newPodman(base, image string) (*contender, error) {
 	env, err := environment(base, "podman")
 	if err != nil {

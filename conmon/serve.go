@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/userns"
@@ -69,6 +70,7 @@ func (l *listener) serve(converse func(*conn)) {
 			return
 		}
 		if acceptErr != nil {
+			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely: those of others must end first
 			continue
 		}
 		if c, err := newConn(fd); err == nil {
@@ -253,7 +255,7 @@ func (s *shim) serveExec(c *conn, body []byte, files []*os.File) {
 		c.close()
 		return
 	}
-	t, pid, err := s.exec(&request, files)
+	t, pid, err := s.exec(c, &request, files)
 	if err != nil {
 		c.send(kindFailure, failure(err))
 		c.close()
@@ -282,8 +284,8 @@ func (s *shim) serveExec(c *conn, body []byte, files []*os.File) {
 	<-left
 }
 
-// exec starts the process of a request.
-func (s *shim) exec(request *ExecRequest, files []*os.File) (t *target, pid int, err error) {
+// exec starts the process of a client's request.
+func (s *shim) exec(c *conn, request *ExecRequest, files []*os.File) (t *target, pid int, err error) {
 	var direct [3]*os.File
 	rest := files
 	for i, wanted := range request.Direct {
@@ -312,7 +314,9 @@ func (s *shim) exec(request *ExecRequest, files []*os.File) (t *target, pid int,
 		seccomp = nil
 	}
 	request.Attach.Size.giveTo(request.Process)
-	e := &oci.Exec{Init: s.init, Process: request.Process, Seccomp: seccomp, Stdio: io.theirs}
+	g := &guard{stage: -1, init: int(s.init.Fd()), client: c}
+	defer g.release()
+	e := &oci.Exec{Init: s.init, Process: request.Process, Seccomp: seccomp, Stdio: io.theirs, Created: g.created}
 	var started *oci.Started
 	var ended <-chan unix.WaitStatus
 	s.onMainThread(func() {

@@ -38,4 +38,5 @@ type Exec struct {
 	Process *specs.Process // complete
 	Seccomp []byte
 	Stdio   [3]*os.File
+	Created func(pid int) error // as in Launch
 }

@@ -72,7 +72,7 @@ func (e *Exec) Start() (*Started, error) {
 	if flags == 0 {
 		cmd.Join = nil
 	}
-	return begin(cmd, &config{Process: process}, e.Process, e.Stdio, e.Seccomp, nil)
+	return begin(cmd, &config{Process: process}, e.Process, e.Stdio, e.Seccomp, e.Created)
 }
 
 // notRunning says in words what a process that has ended looks like from here.

@@ -92,7 +92,7 @@ func (s *shim) unlink() *store.Unlinked {
 	if err != nil {
 		return nil
 	}
-	gone, err := c.Unlink()
+	gone, err := c.UnlinkNamed(s.setup.Name)
 	if err != nil && gone == nil {
 		s.state.Status, s.state.FinishedAt = store.Exited, time.Now().UTC()
 		store.WriteState(s.setup.Dir, &s.state, store.Durable)

@@ -53,6 +53,7 @@ const (
 // config in the container's folder.
 type Setup struct {
 	Container  string // id
+	Name       string
 	Dir        string // its folder, absolute
 	Root       string // the store's root
 	Stack      store.Stack

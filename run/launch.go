@@ -72,6 +72,7 @@ func (e *Engine) setup(c *store.Container, r *store.Record, attach conmon.Attach
 	}
 	return conmon.Setup{
 		Container:  c.ID,
+		Name:       r.Name,
 		Dir:        c.Dir,
 		Root:       e.Store.Root,
 		Stack:      store.Stack{Driver: r.Driver, Store: e.Store.Root, Layers: r.Image.Layers, Dir: c.Dir, Volatile: r.HostConfig.AutoRemove},

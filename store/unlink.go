@@ -27,6 +27,11 @@ func (c *Container) Unlink() (*Unlinked, error) {
 	if r, err := c.Record(); err == nil {
 		name = r.Name
 	}
+	return c.UnlinkNamed(name)
+}
+
+// UnlinkNamed is Unlink for a caller who knows the container's name.
+func (c *Container) UnlinkNamed(name string) (*Unlinked, error) {
 	gone := c.store.path("tmp", "remove-"+c.ID)
 	if err := os.Rename(c.Dir, gone); errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %.12s", ErrNoContainer, c.ID)

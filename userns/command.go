@@ -289,16 +289,6 @@ type descriptors []int
 
 func (d *descriptors) add(fd int) { *d = append(*d, fd) }
 
-func (d *descriptors) closeFD(fd int) {
-	for i, have := range *d {
-		if have == fd {
-			unix.Close(fd)
-			*d = append((*d)[:i], (*d)[i+1:]...)
-			return
-		}
-	}
-}
-
 func (d *descriptors) close() {
 	for _, fd := range *d {
 		unix.Close(fd)

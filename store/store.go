@@ -48,8 +48,12 @@ func (e *FormatError) Error() string {
 
 var folders = []string{"blobs/sha256", "refs", "layers", "images", "containers", "names", "live", "tmp", "locks"}
 
-// Open opens the store at root, making it where it is missing.
+// Open opens the store at root, making it where it is missing. It refuses one that
+// is not the caller's alone.
 func Open(root string) (*Store, error) {
+	if err := refuseForeign(root); err != nil {
+		return nil, err
+	}
 	s := &Store{Root: root}
 	have, err := os.ReadFile(s.path("version"))
 	if errors.Is(err, os.ErrNotExist) {

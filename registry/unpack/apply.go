@@ -30,7 +30,8 @@ type Result struct {
 // Bounds on what one layer may ask for. Real layers stay far below.
 const (
 	maxEntries    = 8 << 20
-	maxImplicit   = 16 << 20 // bytes of the names of directories not listed
+	maxImplicit   = 16 << 20  // bytes of the names of directories not listed
+	maxNoted      = 256 << 20 // bytes of what is kept until the end, of directories and devices
 	maxName       = unix.PathMax
 	maxAttributes = 128
 	maxAttribute  = 64 << 10  // XATTR_SIZE_MAX of the kernel
@@ -51,6 +52,7 @@ type applier struct {
 	result       Result
 	implicit     map[string]bool
 	implicitSize int
+	noted        int
 	times        []dirTime       // of directories, set last: each entry below would change them
 	devices      map[string]bool // names passed over, so that hard links to them are as well
 	buffer       []byte
@@ -186,9 +188,18 @@ func (a *applier) entry(name string, h *tar.Header, content io.Reader) error {
 	case tar.TypeChar, tar.TypeBlock:
 		a.result.Devices++
 		a.devices[name] = true
-		return nil
+		return a.note(name)
 	}
 	return fmt.Errorf("unknown type %q of entry", h.Typeflag)
+}
+
+// note counts what is kept of an entry until the end, so that a small archive cannot
+// take all memory.
+func (a *applier) note(name string) error {
+	if a.noted += len(name) + 128; a.noted > maxNoted {
+		return errors.New("too many directories or devices")
+	}
+	return nil
 }
 
 // split parts a clean name into its directory, "" for the root, and its last component.

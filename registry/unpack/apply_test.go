@@ -364,3 +364,33 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// repeated reads the same bytes again and again.
+type repeated struct{ data, rest []byte }
+
+func (r *repeated) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		r.rest = r.data
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// What a layer makes us remember has a bound, however small it is when compressed.
+func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []byte{tar.TypeChar, tar.TypeDir} {
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		must(t, w.WriteHeader(&tar.Header{Name: strings.Repeat(strings.Repeat("n", 255)+"/", 14) + "last", Typeflag: kind}))
+		must(t, w.Flush())
+		b := newBox(t)
+		root, err := os.Open(b.root)
+		must(t, err)
+		defer root.Close()
+		if _, err := Apply(root, &repeated{data: out.Bytes()}); err == nil || !strings.Contains(err.Error(), "too many directories or devices") {
+			t.Errorf("type %q: %v", kind, err)
+		}
+	}
+}

@@ -179,6 +179,9 @@ func (a *applier) folderAttributes(fd int, name string, h *tar.Header, mode uint
 			return fmt.Errorf("setting its mode: %w", err)
 		}
 	}
+	if err := a.note(name); err != nil {
+		return err
+	}
 	a.times = append(a.times, dirTime{name, h.AccessTime, h.ModTime})
 	return a.attributes(fd, h)
 }

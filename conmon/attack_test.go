@@ -109,7 +109,7 @@ func TestStoppedExecDoesNotKeepTheContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := killer.Signal(int(unix.SIGKILL)); err != nil {
+			if err := killer.Signal(t.Context(), int(unix.SIGKILL)); err != nil {
 				t.Error(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -210,7 +210,7 @@ func TestShimSurvivesNonsense(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Signal(int(unix.SIGKILL)); err != nil && !errors.Is(err, ErrGone) {
+	if err := client.Signal(t.Context(), int(unix.SIGKILL)); err != nil && !errors.Is(err, ErrGone) {
 		t.Error(err)
 	}
 }

@@ -88,13 +88,19 @@ func (c *Client) open(k kind, request any, files []*os.File) (*Session, error) {
 	return newSession(c.conn)
 }
 
-// Signal sends a signal to the container's first process and returns when it was sent.
-func (c *Client) Signal(signal int) error {
+// Signal sends a signal to the container's first process and returns when it was
+// sent, or with the context's error where the shim does not answer: processes of the
+// user's can stop it, those of a container on the host's PIDs among them.
+func (c *Client) Signal(ctx context.Context, signal int) error {
+	stop := context.AfterFunc(ctx, c.Close)
+	defer stop()
 	if err := c.conn.send(kindSignal, SignalRequest{signal}); err != nil {
-		return gone(err)
+		return errors.Join(ctx.Err(), gone(err))
 	}
 	k, body, _, err := c.conn.recv()
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil:
 		return gone(err)
 	case k == kindDone:

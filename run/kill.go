@@ -15,6 +15,9 @@ import (
 // that hangs in the kernel takes so long.
 const killLimit = 10 * time.Second
 
+// shimLimit is how long a shim that did not answer may take to notice the end.
+const shimLimit = 2 * time.Second
+
 // Kill sends a signal, by name or number ("" is KILL), to a running container's
 // first process. After SIGKILL it returns when the container has ended.
 func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
@@ -43,7 +46,7 @@ func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
 		return e.kill(ctx, c)
 	}
 	defer client.Close()
-	return notRunning(r, "kill", client.Signal(number))
+	return notRunning(r, "kill", client.Signal(ctx, number))
 }
 
 // kill ends a container at once and returns when it has ended. One that has ended
@@ -60,6 +63,12 @@ func (e *Engine) kill(ctx context.Context, c *store.Container) error {
 	}
 	if err := state.Init.KillAndWait(killLimit); err != nil {
 		return fmt.Errorf("killing container %.12s: %w", c.ID, err)
+	}
+	// So may the shim be: a container on the host's PIDs can have stopped it.
+	if state.Shim.Wait(shimLimit) != nil {
+		if err := state.Shim.KillAndWait(killLimit); err != nil {
+			return fmt.Errorf("killing the shim of container %.12s: %w", c.ID, err)
+		}
 	}
 	return gone(c.AwaitShim())
 }
@@ -84,13 +93,13 @@ func signalAndWait(ctx context.Context, c *store.Container, signal int, limit ti
 		return false, err
 	}
 	defer waiter.Close()
-	if err := sendSignal(c, signal); err != nil {
-		return false, err
-	}
 	if limit >= 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
+	}
+	if err := sendSignal(ctx, c, signal); err != nil {
+		return false, err
 	}
 	_, err = waiter.Wait(ctx)
 	if errors.Is(err, conmon.ErrGone) {
@@ -100,7 +109,7 @@ func signalAndWait(ctx context.Context, c *store.Container, signal int, limit ti
 }
 
 // sendSignal is no error where the container ends meanwhile.
-func sendSignal(c *store.Container, signal int) error {
+func sendSignal(ctx context.Context, c *store.Container, signal int) error {
 	client, err := conmon.Dial(c)
 	if errors.Is(err, conmon.ErrGone) {
 		return nil
@@ -109,7 +118,7 @@ func sendSignal(c *store.Container, signal int) error {
 		return err
 	}
 	defer client.Close()
-	if err := client.Signal(signal); err != nil && !errors.Is(err, conmon.ErrGone) {
+	if err := client.Signal(ctx, signal); err != nil && !errors.Is(err, conmon.ErrGone) {
 		return err
 	}
 	return nil

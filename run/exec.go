@@ -46,7 +46,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, o *ExecOptions) (Outcome,
 	if !o.Detach && !o.TTY {
 		direct = pipesOf(&o.AttachOptions, request.Attach)
 	}
-	session, err := client.Exec(*request, direct)
+	session, err := signals.during(func() (*conmon.Session, error) { return client.Exec(*request, direct) })
 	if err != nil {
 		return Outcome{}, notRunning(r, "exec in", err)
 	}

@@ -46,8 +46,8 @@ func (e *Engine) proxy(on bool) *signalProxy {
 	return p
 }
 
-// during carries out the start of a container, which cannot be interrupted: what
-// arrives meanwhile is handed to the container afterwards, unless it is enough.
+// during carries out the start of a process, which cannot be interrupted: what
+// arrives meanwhile is handed to the process afterwards, unless it is enough.
 func (p *signalProxy) during(start func() (*conmon.Session, error)) (*conmon.Session, error) {
 	if !p.active {
 		return start()
@@ -73,7 +73,7 @@ func (p *signalProxy) during(start func() (*conmon.Session, error)) (*conmon.Ses
 			return s.session, s.err
 		case n := <-p.arrived:
 			if waiting = append(waiting, n); p.enough(n) {
-				return nil, &conmon.Failure{Code: 1, Text: fmt.Sprintf("got %d signals to end while the container is being started", enoughSignals)}
+				return nil, &conmon.Failure{Code: 1, Text: fmt.Sprintf("got %d signals to end while the process is being started", enoughSignals)}
 			}
 		}
 	}

@@ -94,8 +94,16 @@ func createdAt(t time.Time) string {
 	return t.Local().Truncate(time.Second).Format("2006-01-02 15:04:05 -0700 MST")
 }
 
+// command is the container's command as Docker shows it: arguments with a space
+// stand in single quotes, and all of it in double ones.
 func command(r *store.Record, whole bool) string {
-	text := strings.Join(append([]string{r.Path}, r.Args...), " ")
+	text := r.Path
+	for _, arg := range r.Args {
+		if strings.Contains(arg, " ") {
+			arg = "'" + arg + "'"
+		}
+		text += " " + arg
+	}
 	if !whole {
 		text = ellipsis(text, 20)
 	}

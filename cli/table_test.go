@@ -49,7 +49,7 @@ func TestPs(t *testing.T) {
 	}{
 		{"table", psOptions{}, short, "" +
 			"CONTAINER ID   IMAGE     COMMAND                  CREATED       STATUS                     PORTS     NAMES\n" +
-			"0123456789ab   alpine    \"sh -c while true; d…\"   2 hours ago   Exited (3) 3 minutes ago             brave_otter\n"},
+			"0123456789ab   alpine    \"sh -c 'while true; …\"   2 hours ago   Exited (3) 3 minutes ago             brave_otter\n"},
 		{"quiet", psOptions{quiet: true}, short, "0123456789ab\n"},
 		{"quiet wins over the table of config.json", psOptions{quiet: true, format: "table {{.Names}}"}, short, "0123456789ab\n"},
 		{"template", psOptions{format: `{{.Names}}\t{{.State}}`}, short, "brave_otter\texited\n"},
@@ -59,7 +59,7 @@ func TestPs(t *testing.T) {
 		{"own table", psOptions{format: `table {{upper .Names}}\t{{truncate .ID 4}}\t{{.Label "com.example.team-name"}}`}, short,
 			"NAMES         CONTAINER ID   team name\nBRAVE_OTTER   0123           sea folk\n"},
 		{"whole", psOptions{format: `{{.ID}} {{.Command}}`}, whole,
-			strings.Repeat("0123456789abcdef", 4) + " \"sh -c while true; do sleep 1; done\"\n"},
+			strings.Repeat("0123456789abcdef", 4) + " \"sh -c 'while true; do sleep 1; done'\"\n"},
 		{"empty table", psOptions{}, nil, "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"},
 	} {
 		var rows []any

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, 
 		img, _, err := registry.Find(e.Store, o.Image)
 		switch {
 		case err == nil && fits(img.Platform, o.Platform):
+			if here := "linux/" + runtime.GOARCH; o.Platform == "" && img.Platform != "" && !fits(img.Platform, here) {
+				e.say(fmt.Sprintf("image %q is here for %s, this machine is %s, and --platform asks for neither", o.Image, img.Platform, here))
+			}
 			return img, nil
 		case err == nil && o.Pull == "never":
 			return nil, fmt.Errorf("image %q is here for %s, not for %s", o.Image, img.Platform, o.Platform)

@@ -15,6 +15,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PACKAGES    := $(MODULE)/...
 
 export CGO_ENABLED = 0
+export PATH := $(PATH):$(patsubst %/,%,$(dir $(GO)))
 # A clone that belongs to somebody else would be refused by git's stamping.
 export GOFLAGS += -buildvcs=false
 

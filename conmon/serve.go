@@ -308,6 +308,7 @@ func (s *shim) exec(c *conn, request *ExecRequest, files []*os.File) (t *target,
 	if err != nil {
 		return nil, 0, err
 	}
+	io.own(request.Process.User)
 	defer io.closeTheirs()
 	seccomp := s.seccomp
 	if request.Unconfined {

@@ -147,19 +147,23 @@ func (s *shim) start() (err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("leaving the host's mount propagation: %w", err)
 	}
-	if s.mounted, err = s.setup.Stack.Mount(); err != nil {
+	if err := s.load(); err != nil {
 		return err
 	}
-	if err := s.load(); err != nil {
+	return s.launch()
+}
+
+// prepare makes the container's root and completes its config, while the init stage starts up.
+func (s *shim) prepare(io *stdio) (err error) {
+	if s.mounted, err = s.setup.Stack.Mount(); err != nil {
 		return err
 	}
 	if err := completeUser(s.spec.Process, s.mounted.Path, s.setup.User, s.setup.GroupAdd); err != nil {
 		return err
 	}
-	if s.listener, err = listen(s.setup.Dir); err != nil {
-		return err
-	}
-	return s.launch()
+	io.own(s.spec.Process.User)
+	s.listener, err = listen(s.setup.Dir)
+	return err
 }
 
 // load reads what run has written for the runtime.
@@ -225,7 +229,8 @@ func (s *shim) launch() error {
 	}
 	defer io.closeTheirs()
 	s.setup.Attach.Size.giveTo(s.spec.Process)
-	launch := &oci.Launch{Spec: s.spec, Rootfs: s.mounted.Path, Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init, Created: s.identify}
+	launch := &oci.Launch{Spec: s.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init,
+		Prepare: func() error { return s.prepare(io) }, Created: s.identify}
 	var started *oci.Started
 	ended, err := s.children.start(func() (int, error) {
 		var err error

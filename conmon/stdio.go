@@ -38,7 +38,7 @@ func newStdio(process *specs.Process, stdin bool, direct [3]*os.File) (io *stdio
 		if i == 0 && !stdin {
 			continue
 		}
-		if err := io.pipe(i, process.User); err != nil {
+		if err := io.pipe(i); err != nil {
 			return nil, err
 		}
 	}
@@ -47,7 +47,7 @@ func newStdio(process *specs.Process, stdin bool, direct [3]*os.File) (io *stdio
 
 // pipe makes stream i a pipe. Only our end is non-blocking: the flag belongs to
 // the open file description, and a process that finds EAGAIN on its stdout breaks.
-func (io *stdio) pipe(i int, owner specs.User) error {
+func (io *stdio) pipe(i int) error {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 		return fmt.Errorf("opening a pipe: %w", err)
@@ -59,10 +59,17 @@ func (io *stdio) pipe(i int, owner specs.User) error {
 	unix.SetNonblock(ours, true)
 	io.theirs[i] = os.NewFile(uintptr(theirs), "pipe")
 	io.ours[i] = os.NewFile(uintptr(ours), "pipe")
-	// Else a process that is not root cannot open /dev/stdout. Where ids are not
-	// mapped it stays as it is.
-	unix.Fchown(theirs, int(owner.UID), int(owner.GID))
 	return nil
+}
+
+// own gives the pipes to the process's user, who could not open /dev/stdout
+// otherwise. The caller's own stay the caller's, and where ids are not mapped so do ours.
+func (io *stdio) own(owner specs.User) {
+	for i, f := range io.theirs {
+		if f != nil && !io.direct[i] {
+			f.Chown(int(owner.UID), int(owner.GID))
+		}
+	}
 }
 
 func (io *stdio) closeTheirs() {

@@ -107,21 +107,25 @@ func checkIDs(c *processConfig, mapping *userns.Mapping) error {
 	return nil
 }
 
+// check refuses what cannot be started whatever else the spec says.
+func (l *Launch) check() error {
+	switch {
+	case l.Spec.Linux == nil:
+		return fmt.Errorf("reading the container's config: the section %q is missing", "linux")
+	case l.Spec.Process == nil:
+		return fmt.Errorf("reading the container's config: the section %q is missing", "process")
+	case !path.IsAbs(l.Rootfs):
+		return fmt.Errorf("root file system %q is not an absolute path", l.Rootfs)
+	}
+	return unsupported(l.Spec)
+}
+
 // compile reads a spec for the init stage.
-func (l *Launch) compile(mapping *userns.Mapping) (*config, *namespaces, error) {
+func (l *Launch) compile(mapping *userns.Mapping, spaces *namespaces) (*config, error) {
 	s := l.Spec
-	if s.Linux == nil {
-		return nil, nil, fmt.Errorf("reading the container's config: the section %q is missing", "linux")
-	}
-	if !path.IsAbs(l.Rootfs) {
-		return nil, nil, fmt.Errorf("root file system %q is not an absolute path", l.Rootfs)
-	}
-	if err := unsupported(s); err != nil {
-		return nil, nil, err
-	}
 	process, err := compileProcess(s.Process, mapping)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	container := &containerConfig{
 		Rootfs: path.Clean(l.Rootfs), Readonly: s.Root != nil && s.Root.Readonly,
@@ -132,22 +136,17 @@ func (l *Launch) compile(mapping *userns.Mapping) (*config, *namespaces, error) 
 		plain := strings.TrimPrefix(word, "r")
 		container.Propagation, container.PropagateBeneath = propagationOptions[plain], plain != word
 		if container.Propagation == 0 {
-			return nil, nil, fmt.Errorf("root propagation %q is not known", word)
+			return nil, fmt.Errorf("root propagation %q is not known", word)
 		}
 	}
 	if err := container.compileMounts(s, mapping); err != nil {
-		return nil, nil, err
-	}
-	spaces, err := compileNamespaces(s.Linux.Namespaces)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	container.Created, container.Joined = spaces.create, spaces.names()
 	if container.Sysctls, err = compileSysctls(s.Linux.Sysctl, spaces.own); err != nil {
-		spaces.close()
-		return nil, nil, err
+		return nil, err
 	}
-	return &config{Process: process, Container: container}, spaces, nil
+	return &config{Process: process, Container: container}, nil
 }
 
 func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping) error {

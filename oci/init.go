@@ -9,8 +9,8 @@ import (
 // initStage makes the inside of a container and becomes its first process.
 //
 // It starts as root of the user namespace U with all capabilities in it, in fresh
-// namespaces as the spec says (mount always; PID, IPC, UTS, network, cgroup mostly),
-// leading a session; its mounts are a copy of its parent's. The parent, a shim or
+// namespaces as the spec says (PID, IPC, UTS, network, cgroup mostly), leading a
+// session; its mounts are its parent's until it makes itself a copy. The parent, a shim or
 // runtime, waits at the other end of sync. Next comes the container's own program,
 // or the reap stage, by execve.
 func initStage() int {
@@ -27,7 +27,12 @@ func initStage() int {
 // make carries out all that concerns the container rather than its process. It
 // returns the descriptor of this program where the reap stage comes next, else -1.
 func (c *containerConfig) make(l link, p *processConfig) (program int, err error) {
-	// First of all, what follows shows the namespaces of the one who does it.
+	// Of this thread alone, which is the one that stays. Not before now: the starter
+	// mounted the root file system while this stage started up.
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return -1, fmt.Errorf("making a mount namespace: %w", err)
+	}
+	// Before all else, as what follows shows the namespaces of the one who does it.
 	if err := joinNamespaces(c.Joined); err != nil {
 		return -1, err
 	}

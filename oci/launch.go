@@ -21,6 +21,10 @@ type Launch struct {
 	// Init runs the built-in init as PID 1 (docker run --init): it starts the
 	// process, forwards signals and reaps.
 	Init bool
+	// Prepare, where not nil, is called while the stage starts up, on the caller's
+	// thread: it may mount Rootfs and complete Spec.Process. Spec.Linux and Stdio
+	// must not change any more.
+	Prepare func() error
 	// Created, where not nil, is called with the process's id once it exists and
 	// before the container's program is executed in it: the moment to note who it is.
 	Created func(pid int) error

@@ -26,21 +26,35 @@ func (l *Launch) Start() (*Started, error) {
 	if err != nil {
 		return nil, asError(err)
 	}
-	c, spaces, err := l.compile(mapping)
+	if err := l.check(); err != nil {
+		return nil, asError(err)
+	}
+	spaces, err := compileNamespaces(l.Spec.Linux.Namespaces)
 	if err != nil {
 		return nil, asError(err)
 	}
 	defer spaces.close()
-	c.Process.SetGroups = setgroupsAllowed(os.Getpid())
 	cmd := &userns.Command{
-		Args:   []string{initStageName},
-		Create: spaces.create,
+		Args: []string{initStageName},
+		// The stage makes its mount namespace itself, a copy of ours as it is by then.
+		Create: spaces.create &^ unix.CLONE_NEWNS,
 		Files:  spaces.joined,
 	}
 	if spaces.pid != nil {
 		cmd.Join, cmd.JoinFlags, cmd.Reparent = spaces.pid, unix.CLONE_NEWPID, true
 	}
-	return begin(cmd, c, l.Spec.Process, l.Stdio, l.Seccomp, l.Created)
+	return begin(cmd, l.Spec.Process, l.Stdio, l.Seccomp, l.Created, func() (*config, error) {
+		if l.Prepare != nil {
+			if err := l.Prepare(); err != nil {
+				return nil, err
+			}
+		}
+		c, err := l.compile(mapping, spaces)
+		if err == nil {
+			c.Process.SetGroups = setgroupsAllowed(os.Getpid())
+		}
+		return c, err
+	})
 }
 
 // Start starts a further process in a running container. What is said of
@@ -72,7 +86,9 @@ func (e *Exec) Start() (*Started, error) {
 	if flags == 0 {
 		cmd.Join = nil
 	}
-	return begin(cmd, &config{Process: process}, e.Process, e.Stdio, e.Seccomp, e.Created)
+	return begin(cmd, e.Process, e.Stdio, e.Seccomp, e.Created, func() (*config, error) {
+		return &config{Process: process}, nil
+	})
 }
 
 // notRunning says in words what a process that has ended looks like from here.
@@ -87,8 +103,9 @@ func notRunning(err error) error {
 	return err
 }
 
-// begin starts a stage, tells it what to do and hears how it went.
-func begin(cmd *userns.Command, c *config, spec *specs.Process, stdio [3]*os.File, filter []byte, created func(pid int) error) (*Started, error) {
+// begin starts a stage, tells it what to do and hears how it went. The config is
+// completed while the stage starts up.
+func begin(cmd *userns.Command, spec *specs.Process, stdio [3]*os.File, filter []byte, created func(pid int) error, complete func() (*config, error)) (*Started, error) {
 	if err := checkFilter(filter); err != nil {
 		return nil, asError(err)
 	}
@@ -110,13 +127,18 @@ func begin(cmd *userns.Command, c *config, spec *specs.Process, stdio [3]*os.Fil
 	cmd.Env = stageEnv()
 	cmd.Session = true
 	cmd.Files = append(cmd.Files, userns.File{Name: syncName, File: theirs})
-	process, err := cmd.Start()
+	starting, err := cmd.Begin()
 	if err != nil {
 		return nil, asError(notRunning(err))
 	}
 	theirs.Close() // else the end of the stage's side would never be seen
+	c, completeErr := complete()
+	process, err := starting.Finish()
+	if err != nil {
+		return nil, asError(notRunning(err))
+	}
 	var console *os.File
-	if created != nil { // while the stage starts up, so that it costs no time
+	if err = completeErr; err == nil && created != nil {
 		err = created(process.PID)
 	}
 	if err == nil {

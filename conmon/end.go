@@ -50,7 +50,9 @@ func (s *shim) abandon(err error) {
 	s.listener.close()
 	s.unmount()
 	var gone *store.Unlinked
-	if s.alive != nil { // else another shim has the container
+	if s.alive == nil { // another shim has the container, or it is gone
+		s.vanish()
+	} else {
 		if s.setup.AutoRemove {
 			gone = s.unlink()
 		} else {

@@ -69,6 +69,7 @@ func shimMain() int {
 		clients:  map[*conn]struct{}{},
 	}
 	if err := s.meet(); err != nil {
+		s.vanish()
 		return 125 // nobody to tell
 	}
 	if err := s.start(); err != nil {
@@ -84,6 +85,14 @@ func shimMain() int {
 			s.finish(status)
 			return 0
 		}
+	}
+}
+
+// vanish takes the shim out of live/ where it never had its container: whoever
+// started it may be dead, and the next command has swept already.
+func (s *shim) vanish() {
+	if len(os.Args) == 3 {
+		(&store.Store{Root: os.Args[1]}).LeaveSelf(os.Args[2])
 	}
 }
 

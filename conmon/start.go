@@ -44,7 +44,7 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 	entering, err := s.BeginEnter(&userns.Command{
 		Path:     program,
 		ReadOnly: true,
-		Args:     []string{shimStage},
+		Args:     []string{shimStage, s.Root, container}, // to leave live/ by, should nobody come to speak to it
 		// Nothing of the caller's environment is kept for the container's whole life
 		// but the way to helpers such as fuse-overlayfs. One processor means fewer
 		// threads asleep: a tenth of the shim's memory.

@@ -184,6 +184,16 @@ func (s *Store) confirm(who string) error {
 // parent after its end.
 func (s *Store) Leave(who string) { os.Remove(s.path("live", who)) }
 
+// LeaveSelf takes the calling process out of live/, where the entry under who is
+// its own and not that of another which came later.
+func (s *Store) LeaveSelf(who string) error {
+	self, err := Identify(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return s.leaveIf(who, self.String())
+}
+
 // leaveIf is Leave where the entry still is what the caller saw: the same
 // container may have been started again meanwhile.
 func (s *Store) leaveIf(who, text string) error {

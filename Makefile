@@ -50,7 +50,7 @@ install: build ## install skiff and its completions below PREFIX (/usr/local)
 install-completions:
 	@share=$(DESTDIR)$(PREFIX)/share; cd completions && \
 	install -D -m 644 skiff.bash $$share/bash-completion/completions/skiff && \
-	install -D -m 644 skiff.zsh $$share/zsh/site-functions/_skiff && \
+	install -D -m 644 _skiff $$share/zsh/site-functions/_skiff && \
 	install -D -m 644 skiff.fish $$share/fish/vendor_completions.d/skiff.fish
 
 .PHONY: demo

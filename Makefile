@@ -39,7 +39,6 @@ cross: ## build dist/<arch>/skiff for linux/amd64 and linux/arm64
 		GOARCH=$$arch $(GO) build -trimpath -tags skiff_embed -ldflags '$(LDFLAGS)' -o dist/$$arch/skiff . || exit 1; \
 		echo dist/$$arch/skiff; \
 	done
-	@rm -f conmon/program/shim.bin conmon/program/shim.hash
 
 .PHONY: install
 install: build ## install skiff and its completions below PREFIX (/usr/local)
@@ -85,7 +84,7 @@ test-vm: ## boot a Debian in QEMU and try skiff on it as its user would
 
 .PHONY: clean
 clean: ## delete what was built
-	rm -rf bin dist conmon/program/shim.bin conmon/program/shim.hash
+	rm -rf bin dist conmon/program/shim_*
 
 .PHONY: help
 help: ## list the targets

@@ -1,4 +1,4 @@
-//go:build !skiff_embed
+//go:build !skiff_embed || !(amd64 || arm64)
 
 package program
 

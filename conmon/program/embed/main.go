@@ -1,7 +1,8 @@
 // Command embed builds the shim's small program for package program to carry:
-// shim.bin, and in shim.hash the first 16 digits of its SHA-256. It is run by go
-// generate, in the folder of package program. SHIM_ARCH is the architecture to
-// build for (GOARCH would have go generate run this very command for it).
+// shim_<arch>.bin, and in shim_<arch>.hash the first 16 digits of its SHA-256. It is
+// run by go generate, in the folder of package program. SHIM_ARCH is the
+// architecture to build for (GOARCH would have go generate run this very command
+// for it); releases of several are built at the same time.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 )
 
 func main() {
@@ -20,19 +22,21 @@ func main() {
 }
 
 func build() error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", "shim.bin", "../shim")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	if arch := os.Getenv("SHIM_ARCH"); arch != "" {
-		cmd.Env = append(cmd.Env, "GOARCH="+arch)
+	arch := os.Getenv("SHIM_ARCH")
+	if arch == "" {
+		arch = runtime.GOARCH
 	}
+	program := "shim_" + arch + ".bin"
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", program, "../shim")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("building the shim: %w", err)
 	}
-	data, err := os.ReadFile("shim.bin")
+	data, err := os.ReadFile(program)
 	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256(data)
-	return os.WriteFile("shim.hash", []byte(hex.EncodeToString(sum[:8])), 0o644)
+	return os.WriteFile("shim_"+arch+".hash", []byte(hex.EncodeToString(sum[:8])), 0o644)
 }

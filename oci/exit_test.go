@@ -45,8 +45,8 @@ func TestNotStarted(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newContainer(t, test.args...)
-			must(t, os.WriteFile(c.path("bin/text"), []byte("text\n"), 0o755))
-			must(t, os.WriteFile(c.path("bin/script"), []byte("#!/bin/nonesuch\n"), 0o755))
+			must(t, writeProgram(c.path("bin/text"), []byte("text\n")))
+			must(t, writeProgram(c.path("bin/script"), []byte("#!/bin/nonesuch\n")))
 			if test.env != nil {
 				c.Spec.Process.Env = test.env
 			}
@@ -70,7 +70,7 @@ func TestNotStarted(t *testing.T) {
 func TestPathIsTheProcesss(t *testing.T) {
 	c := newContainer(t, "tool")
 	must(t, os.MkdirAll(c.path("opt/x"), 0o755))
-	must(t, os.WriteFile(c.path("opt/x/tool"), []byte("#!/bin/sh\necho \"$0\"\n"), 0o755))
+	must(t, writeProgram(c.path("opt/x/tool"), []byte("#!/bin/sh\necho \"$0\"\n")))
 	must(t, os.WriteFile(c.path("bin/tool"), nil, 0o644)) // passed over, as it is not executable
 	c.Spec.Process.Env = []string{"PATH=/bin:/opt/x"}
 	want(t, c.output(), "/opt/x/tool")

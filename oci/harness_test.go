@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -49,12 +50,20 @@ func busyboxRoot(t testing.TB) string {
 	must(t, os.Chmod(filepath.Join(rootfs, "tmp"), 0o777|os.ModeSticky))
 	data, err := os.ReadFile(busybox)
 	must(t, err)
-	must(t, os.WriteFile(filepath.Join(rootfs, "bin/busybox"), data, 0o755))
+	must(t, writeProgram(filepath.Join(rootfs, "bin/busybox"), data))
 	for _, a := range applets {
 		must(t, os.Symlink("busybox", filepath.Join(rootfs, "bin", a)))
 	}
 	must(t, os.WriteFile(filepath.Join(rootfs, "etc/passwd"), []byte("root:x:0:0:root:/root:/bin/sh\n"), 0o644))
 	return rootfs
+}
+
+// writeProgram writes a file that is to be executed. No process is forked
+// meanwhile: one that inherits the descriptor keeps the file busy (ETXTBSY).
+func writeProgram(path string, data []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, data, 0o755)
 }
 
 // path is a file of the container as the host sees it.

@@ -202,7 +202,7 @@ func TestReadOnlyProgram(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
 	self, err := os.ReadFile("/proc/self/exe")
 	must(t, err)
-	must(t, os.WriteFile(program, self, 0o755))
+	must(t, writeProgram(program, self))
 	attack := func(t *testing.T, c Command) (during, after error) {
 		var in [2]int
 		must(t, unix.Pipe2(in[:], unix.O_CLOEXEC))
@@ -324,4 +324,12 @@ func TestNofile(t *testing.T) {
 	if !strings.Contains(string(out), "child 321\n") || strings.Contains(string(out), "own 321 ") {
 		t.Errorf("started with 321: %s", out)
 	}
+}
+
+// writeProgram writes a file that is to be executed. No process is forked
+// meanwhile: one that inherits the descriptor keeps the file busy (ETXTBSY).
+func writeProgram(path string, data []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, data, 0o755)
 }

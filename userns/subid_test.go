@@ -83,7 +83,7 @@ func TestDirectoryPrograms(t *testing.T) {
 		"getsubids": "case \"$1\" in -g) echo '0: anna 300000 65536';; *) echo '0: anna 100000 65536'; echo '1: anna 500000 10';; esac",
 		"getent":    "test \"$2\" = 987654 && echo 'anna@example:x:987654:1::/home/anna:/bin/sh'",
 	} {
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+		must(t, writeProgram(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n")))
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	if got := getsubids("anna", false); !slices.Equal(got, []Range{{100000, 65536}, {500000, 10}}) {

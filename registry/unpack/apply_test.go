@@ -383,7 +383,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, kind := range []byte{tar.TypeChar, tar.TypeDir} {
 		var out bytes.Buffer
 		w := tar.NewWriter(&out)
-		must(t, w.WriteHeader(&tar.Header{Name: strings.Repeat(strings.Repeat("n", 255)+"/", 14) + "last", Typeflag: kind}))
+		must(t, w.WriteHeader(&tar.Header{Name: strings.Repeat(strings.Repeat("n", 255)+"/", 14) + "last", Typeflag: kind, Mode: 0o755}))
 		must(t, w.Flush())
 		b := newBox(t)
 		root, err := os.Open(b.root)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,9 +63,13 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	}
 	t.Cleanup(func() { leaveNothing(t, base, base) })
 	v := &victims{T: t, program: program, image: registry.Addr + "/layers", base: base}
-	for i := range 100 {
-		if v.crash(crashes[i%len(crashes)]); t.Failed() {
-			return
+	hits := 0
+	for try := 0; hits < 100 && !t.Failed(); try++ {
+		if try == 300 {
+			t.Fatalf("%d of %d victims had ended before they could be killed", try-hits, try)
+		}
+		if v.crash(crashes[try%len(crashes)]) {
+			hits++
 		}
 	}
 }
@@ -98,7 +103,8 @@ func (v *victims) must(what string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func (v *victims) crash(c crash) {
+// crash is one round. It tells whether the victim was hit alive.
+func (v *victims) crash(c crash) (hit bool) {
 	if c.pulled {
 		v.must(c.name, "pull", "-q", "$IMAGE")
 	} else {
@@ -114,9 +120,12 @@ func (v *victims) crash(c crash) {
 		time.Sleep(moment)
 		cmd.Process.Kill()
 	} else {
-		v.kill(what, c.victim, moment, cmd.Process)
+		hit = v.kill(what, c.victim, moment, cmd.Process)
 	}
 	cmd.Wait()
+	if c.victim == "" {
+		hit = cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+	}
 
 	v.must(what, "rm", "-f", "crash")
 	if left := v.must(what, "ps", "-aq"); left != "" {
@@ -126,11 +135,12 @@ func (v *victims) crash(c crash) {
 		v.Fatalf("%s: the image's file says %q", what, out)
 	}
 	v.nothingLeft(what)
+	return hit
 }
 
 // kill waits for a process of the store with that argv[0] and kills it a moment
-// later, unless the command has ended before.
-func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Process) {
+// later, unless the command has ended before. It tells whether that one still lived.
+func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Process) bool {
 	for end := time.Now().Add(patience); ; {
 		for _, p := range processesOf(v.store()) {
 			if name, _, _ := strings.Cut(p.command, " "); name != argv0 {
@@ -141,16 +151,18 @@ func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Pro
 				continue
 			}
 			time.Sleep(moment)
+			ends := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			n, _ := unix.Poll(ends, 0)
 			if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 				v.Errorf("%s: %v", what, err)
 			}
 			unix.Close(fd)
-			return
+			return n == 0
 		}
 		// Detached, the command may end before its victim is found; a pull may end
 		// before its unpacking was seen.
 		if time.Now().After(end) || argv0 == "skiff-unpack" && unix.Kill(command.Pid, 0) != nil {
-			return
+			return false
 		}
 	}
 }

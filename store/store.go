@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,8 +31,8 @@ func DefaultRoot() (string, error) {
 		return filepath.Join(data, "skiff"), nil
 	}
 	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("finding the store: %w", err)
+	if err != nil || !filepath.IsAbs(home) {
+		return "", &userns.HostError{What: "finding the store: HOME is no absolute path", Hint: "set HOME, or say where with --root or SKIFF_ROOT"}
 	}
 	return filepath.Join(home, ".local", "share", "skiff"), nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -220,7 +221,10 @@ func startHelper(name string, pid int, maps []IDMap) (done func() error, err err
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	defer theirs.Close()
-	process, err := os.StartProcess(path, args, &os.ProcAttr{Files: []*os.File{nil, theirs, theirs}})
+	// Not by package os, which first forks once more to learn what pidfds can do.
+	process := &Process{}
+	talk := theirs.Fd()
+	process.PID, err = syscall.ForkExec(path, args, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{^uintptr(0), talk, talk}})
 	if err != nil {
 		output.Close()
 		return nil, explainHelper(name, args[1:], "", err)
@@ -228,9 +232,9 @@ func startHelper(name string, pid int, maps []IDMap) (done func() error, err err
 	return func() error {
 		defer output.Close()
 		said, _ := io.ReadAll(io.LimitReader(output, 4096))
-		state, err := process.Wait()
-		if err == nil && !state.Success() {
-			err = &exec.ExitError{ProcessState: state}
+		status, err := process.Wait()
+		if err == nil && status != 0 {
+			err = fmt.Errorf("exit status %d", status.ExitStatus())
 		}
 		if err != nil {
 			return explainHelper(name, args[1:], strings.TrimSpace(string(said)), err)

@@ -18,6 +18,7 @@ func (b *comparison) measure() (*report, error) {
 	r := newReport(b)
 	for _, c := range []struct{ key, title string }{
 		{"run-none", "run --rm, no network: start to exit"},
+		{"run-beside", "run --rm, no network, beside a running container: start to exit"},
 		{"run-host", "run --rm, the host's network: start to exit"},
 		{"detached", "run -d, until the prompt is back"},
 		{"exec", "exec in a running container"},

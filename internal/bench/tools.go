@@ -37,6 +37,8 @@ func newSkiff(base, program, image string) (*contender, error) {
 		name: "skiff", env: env, dir: base,
 		cases: map[string]trial{
 			"run-none": {argv: run("run", "--rm", "--network", "none", image, "true")},
+			"run-beside": {argv: run("run", "--rm", "--network", "none", image, "true"),
+				before: run("run", "-d", "--name", "one", "--network", "none", image, "sleep", "600"), after: run("rm", "-f", "one")},
 			"run-host": {argv: run("run", "--rm", "--network", "host", image, "true")},
 			"detached": {argv: run("run", "-d", "--name", "one", "--network", "none", image, "sleep", "600"), undo: run("rm", "-f", "one")},
 			"exec": {argv: run("exec", "one", "true"), before: run("run", "-d", "--name", "one", "--network", "none", image, "sleep", "600"),
@@ -105,12 +107,13 @@ func newPodman(base, image string) (*contender, error) {
 	run := func(args ...string) []string { return append([]string{"podman"}, args...) }
 	detached := run("run", "-d", "--name", "one", "--network", "none", image, "sleep", "600")
 	c.cases = map[string]trial{
-		"run-none": {argv: run("run", "--rm", "--network", "none", image, "true")},
-		"run-host": {argv: run("run", "--rm", "--network", "host", image, "true")},
-		"detached": {argv: detached, undo: run("rm", "-f", "-t", "0", "one")},
-		"exec":     {argv: run("exec", "one", "true"), before: detached, after: run("rm", "-f", "-t", "0", "one")},
-		"ps":       {argv: run("ps", "-a")},
-		"version":  {argv: run("--version")},
+		"run-none":   {argv: run("run", "--rm", "--network", "none", image, "true")},
+		"run-beside": {argv: run("run", "--rm", "--network", "none", image, "true"), before: detached, after: run("rm", "-f", "-t", "0", "one")},
+		"run-host":   {argv: run("run", "--rm", "--network", "host", image, "true")},
+		"detached":   {argv: detached, undo: run("rm", "-f", "-t", "0", "one")},
+		"exec":       {argv: run("exec", "one", "true"), before: detached, after: run("rm", "-f", "-t", "0", "one")},
+		"ps":         {argv: run("ps", "-a")},
+		"version":    {argv: run("--version")},
 	}
 	c.create = run("create", "--network", "none", image, "true")
 	c.idle = run("run", "-d", "--network", "none", image, "sleep", "600")
@@ -173,10 +176,11 @@ func newCrun(base, rootfs string) (*contender, error) {
 	}
 	run := func(args ...string) []string { return append([]string{"crun"}, args...) }
 	c.cases = map[string]trial{
-		"run-none": {argv: run("run", "-b", bundle("none"), "one")},
-		"run-host": {argv: run("run", "-b", bundle("host"), "one")},
-		"exec":     {argv: run("exec", "one", "true"), before: run("run", "-d", "-b", bundle("idle"), "one"), after: run("delete", "-f", "one")},
-		"version":  {argv: run("--version")},
+		"run-none":   {argv: run("run", "-b", bundle("none"), "one")},
+		"run-beside": {argv: run("run", "-b", bundle("none"), "two"), before: run("run", "-d", "-b", bundle("idle"), "one"), after: run("delete", "-f", "one")},
+		"run-host":   {argv: run("run", "-b", bundle("host"), "one")},
+		"exec":       {argv: run("exec", "one", "true"), before: run("run", "-d", "-b", bundle("idle"), "one"), after: run("delete", "-f", "one")},
+		"version":    {argv: run("--version")},
 	}
 	c.after = func() error { c.run(run("delete", "-f", "one")); return nil }
 	return c, nil

@@ -15,11 +15,7 @@ import (
 // Attach connects the caller to a running container until it ends or the caller detaches.
 func (e *Engine) Attach(ctx context.Context, ref string, a AttachOptions) (Outcome, error) {
 	defer e.tidy()()
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return Outcome{}, err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -24,11 +24,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, o *ExecOptions) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return Outcome{}, err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return Outcome{}, err
 	}

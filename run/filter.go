@@ -123,11 +123,7 @@ func (e *Engine) ancestor(text string) func(*Summary) bool {
 }
 
 func (e *Engine) relative(key, ref string) (func(*Summary) bool, error) {
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return nil, err
-	}
-	r, err := c.Record()
+	_, r, err := e.find(ref)
 	if err != nil {
 		return nil, err
 	}

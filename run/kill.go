@@ -29,11 +29,7 @@ func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
 			return err
 		}
 	}
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return err
 	}

@@ -24,11 +24,7 @@ const logName = "log"
 // o.Follow it goes on until the container has ended and all was read.
 func (e *Engine) Logs(ctx context.Context, ref string, o LogOptions, stdout, stderr io.Writer) error {
 	defer e.tidy()()
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,7 @@ import "context"
 // Restart stops a container where it runs, and starts it.
 func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
 	defer e.tidy()()
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,7 @@ import (
 // Start starts a container in the background. One that runs already is no error.
 func (e *Engine) Start(ctx context.Context, ref string) error {
 	defer e.tidy()()
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return err
 	}
@@ -57,11 +53,7 @@ func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions)
 	if err != nil {
 		return Outcome{}, err
 	}
-	c, err := e.Store.Find(ref)
-	if err != nil {
-		return Outcome{}, err
-	}
-	r, err := c.Record()
+	c, r, err := e.find(ref)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -78,4 +70,14 @@ func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions)
 	}
 	p := pump{engine: e, container: c, session: session, options: &a, attach: want, tty: r.Config.Tty, keys: keys, signals: signals}
 	return p.run(ctx)
+}
+
+// find returns a container and what was asked of it.
+func (e *Engine) find(ref string) (*store.Container, *store.Record, error) {
+	c, err := e.Store.Find(ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := c.Record()
+	return c, r, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -154,7 +155,7 @@ func TestStoppedExecEndsWithItsClient(t *testing.T) {
 }
 
 // raw connects to a shim without the manners of Client.
-func raw(t *testing.T, c *testContainer) *conn {
+func raw(t *testing.T, c *testContainer) *wire.Conn {
 	t.Helper()
 	client, err := Dial(c.Container)
 	if err != nil {
@@ -175,7 +176,7 @@ func TestShimSurvivesNonsense(t *testing.T) {
 		`{"Process":{"args":["sh\u0000"],"cwd":"/"}}`, `{"Process":{"args":["sh"],"cwd":"/","env":["\u0000"]},"User":"4294967295"}`,
 		`{"Process":{"args":["sh"],"cwd":"/","terminal":true,"consoleSize":{"height":99999999,"width":1}},"Direct":[true,true,true]}`,
 		`{"Process":{"args":["sh"],"cwd":"/","rlimits":[{"type":"RLIMIT_NOFILE"}],"capabilities":{"bounding":["CAP_X"]}}}`,
-		`{"Rows":65536}`, `{"Stdin":1}`, strings.Repeat("[", 100<<10), strings.Repeat("\xff", maxPacket-1)}
+		`{"Rows":65536}`, `{"Stdin":1}`, strings.Repeat("[", 100<<10), strings.Repeat("\xff", wire.MaxPacket-1)}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func TestShimSurvivesNonsense(t *testing.T) {
 	descriptor := int(null.Fd())
 	for k := range 256 {
 		for i, body := range bodies {
-			if kind(k) == kindSignal && i >= 7 && i < 10 && strings.Contains(body, ":0") {
+			if wire.Kind(k) == kindSignal && i >= 7 && i < 10 && strings.Contains(body, ":0") {
 				continue
 			}
 			if k > int(kindDone)+1 && k != 255 && i > 1 {
@@ -195,15 +196,15 @@ func TestShimSurvivesNonsense(t *testing.T) {
 			if i%3 == 0 {
 				rights = unix.UnixRights(slices.Repeat([]int{descriptor}, 1+i)...)
 			}
-			n.write(append([]byte{byte(k)}, body...), rights)
-			n.write([]byte{byte(kindStdin)}, nil) // and once more, in whatever comes of it
-			n.close()
+			sendRaw(n, append([]byte{byte(k)}, body...), rights)
+			sendRaw(n, []byte{byte(kindStdin)}, nil) // and once more, in whatever comes of it
+			n.Close()
 		}
 	}
 	// Some who attach and never read, some who say nothing at all.
 	for i := range 200 {
 		if n := raw(t, c); i%20 == 0 {
-			n.write(append([]byte{byte(kindAttach)}, `{"Stdout":true}`...), nil)
+			sendRaw(n, append([]byte{byte(kindAttach)}, `{"Stdout":true}`...), nil)
 		}
 	}
 	process := &specs.Process{Args: []string{"echo", "hi"}, Env: []string{"PATH=/bin"}, Cwd: "/"}
@@ -221,4 +222,12 @@ func TestShimSurvivesNonsense(t *testing.T) {
 	if err := client.Signal(t.Context(), int(unix.SIGKILL)); err != nil && !errors.Is(err, ErrGone) {
 		t.Error(err)
 	}
+}
+
+// sendRaw sends what no client would.
+func sendRaw(c *wire.Conn, packet, rights []byte) (err error) {
+	if e := c.Control(func(fd uintptr) { err = unix.Sendmsg(int(fd), packet, rights, nil, unix.MSG_NOSIGNAL) }); e != nil {
+		return e
+	}
+	return err
 }

@@ -10,12 +10,13 @@ import (
 	"sync"
 
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
 // Client is a connection to the shim of a running container. It is good for one
 // request: Attach, Exec, Signal or Wait.
-type Client struct{ conn *conn }
+type Client struct{ conn *wire.Conn }
 
 // ErrGone says that no shim serves the container: it does not run.
 var ErrGone = errors.New("the container is not running")
@@ -46,7 +47,7 @@ func Dial(c *store.Container) (*Client, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("connecting to container %.12s: %w", c.ID, err)
 	}
-	conn, err := newConn(fd)
+	conn, err := wire.New(fd)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func socketAddress(folder int) *unix.SockaddrUnix {
 }
 
 // Close ends the conversation.
-func (c *Client) Close() { c.conn.close() }
+func (c *Client) Close() { c.conn.Close() }
 
 // Attach connects to the container's streams. The client must not be used again.
 func (c *Client) Attach(a Attach) (*Session, error) {
@@ -80,8 +81,8 @@ func (c *Client) Exec(r ExecRequest, direct [3]*os.File) (*Session, error) {
 	return c.open(kindExec, r, files)
 }
 
-func (c *Client) open(k kind, request any, files []*os.File) (*Session, error) {
-	if err := c.conn.send(k, request, files...); err != nil {
+func (c *Client) open(k wire.Kind, request any, files []*os.File) (*Session, error) {
+	if err := c.conn.Send(k, request, files...); err != nil {
 		c.Close()
 		return nil, gone(err)
 	}
@@ -94,10 +95,10 @@ func (c *Client) open(k kind, request any, files []*os.File) (*Session, error) {
 func (c *Client) Signal(ctx context.Context, signal int) error {
 	stop := context.AfterFunc(ctx, c.Close)
 	defer stop()
-	if err := c.conn.send(kindSignal, SignalRequest{signal}); err != nil {
+	if err := c.conn.Send(kindSignal, SignalRequest{signal}); err != nil {
 		return errors.Join(ctx.Err(), gone(err))
 	}
-	k, body, _, err := c.conn.recv()
+	k, body, _, err := c.conn.Recv()
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -106,7 +107,7 @@ func (c *Client) Signal(ctx context.Context, signal int) error {
 	case k == kindDone:
 		return nil
 	case k == kindFailure:
-		failure, err := decode[Failure](body)
+		failure, err := wire.Decode[Failure](body)
 		if err != nil {
 			return err
 		}
@@ -120,10 +121,10 @@ func (c *Client) Signal(ctx context.Context, signal int) error {
 func (c *Client) Wait(ctx context.Context) (Exited, error) {
 	stop := context.AfterFunc(ctx, c.Close)
 	defer stop()
-	if err := c.conn.send(kindWait, nil); err != nil {
+	if err := c.conn.Send(kindWait, nil); err != nil {
 		return Exited{}, errors.Join(ctx.Err(), gone(err))
 	}
-	k, body, _, err := c.conn.recv()
+	k, body, _, err := c.conn.Recv()
 	switch {
 	case ctx.Err() != nil:
 		return Exited{}, ctx.Err()
@@ -132,7 +133,7 @@ func (c *Client) Wait(ctx context.Context) (Exited, error) {
 	case k != kindExited:
 		return Exited{}, fmt.Errorf("waiting for a container: unexpected answer %d", k)
 	}
-	return decode[Exited](body)
+	return wire.Decode[Exited](body)
 }
 
 // gone turns the end of a conversation into ErrGone.
@@ -147,7 +148,7 @@ func gone(err error) error {
 // goroutine, the other methods for any.
 type Session struct {
 	PID    int // of the process, in our PID namespace
-	conn   *conn
+	conn   *wire.Conn
 	window chan struct{} // holds a token for each packet of stdin under way
 	ended  chan struct{} // closed after the last event
 	once   sync.Once
@@ -156,19 +157,19 @@ type Session struct {
 func (s *Session) end() { s.once.Do(func() { close(s.ended) }) }
 
 // newSession waits for the word that the process was executed.
-func newSession(c *conn) (*Session, error) {
-	k, body, _, err := c.recv()
+func newSession(c *wire.Conn) (*Session, error) {
+	k, body, _, err := c.Recv()
 	if err == nil {
 		switch k {
 		case kindStarted:
-			started, err := decode[Started](body)
+			started, err := wire.Decode[Started](body)
 			if err != nil {
-				c.close()
+				c.Close()
 				return nil, err
 			}
 			return &Session{PID: started.PID, conn: c, window: make(chan struct{}, stdinWindow), ended: make(chan struct{})}, nil
 		case kindFailure:
-			failure, decodeErr := decode[Failure](body)
+			failure, decodeErr := wire.Decode[Failure](body)
 			if err = decodeErr; err == nil {
 				err = &failure
 			}
@@ -176,7 +177,7 @@ func newSession(c *conn) (*Session, error) {
 			err = fmt.Errorf("starting a process: unexpected answer %d", k)
 		}
 	}
-	c.close()
+	c.Close()
 	return nil, gone(err)
 }
 
@@ -189,7 +190,7 @@ type Event struct {
 // Recv returns the next event, ErrGone when the shim has left without telling the end.
 func (s *Session) Recv() (Event, error) {
 	for {
-		k, body, _, err := s.conn.recv()
+		k, body, _, err := s.conn.Recv()
 		if err != nil {
 			s.end()
 			return Event{}, gone(err)
@@ -203,7 +204,7 @@ func (s *Session) Recv() (Event, error) {
 			<-s.window
 		case kindExited:
 			s.end()
-			exited, err := decode[Exited](body)
+			exited, err := wire.Decode[Exited](body)
 			return Event{Exited: &exited}, err
 		}
 	}
@@ -213,13 +214,13 @@ func (s *Session) Recv() (Event, error) {
 // process does not read, as long as another goroutine calls Recv.
 func (s *Session) SendStdin(data []byte) error {
 	for len(data) > 0 {
-		n := min(len(data), maxData)
+		n := min(len(data), wire.MaxData)
 		select {
 		case s.window <- struct{}{}:
 		case <-s.ended:
 			return ErrGone
 		}
-		if err := s.conn.sendData(kindStdin, data[:n]); err != nil {
+		if err := s.conn.SendData(kindStdin, data[:n]); err != nil {
 			return gone(err)
 		}
 		data = data[n:]
@@ -228,16 +229,16 @@ func (s *Session) SendStdin(data []byte) error {
 }
 
 // CloseStdin says that no more input comes.
-func (s *Session) CloseStdin() error { return gone(s.conn.send(kindStdinEOF, nil)) }
+func (s *Session) CloseStdin() error { return gone(s.conn.Send(kindStdinEOF, nil)) }
 
 // Resize tells the process's terminal the size of ours.
-func (s *Session) Resize(size Size) error { return gone(s.conn.send(kindResize, size)) }
+func (s *Session) Resize(size Size) error { return gone(s.conn.Send(kindResize, size)) }
 
 // Signal sends a signal to the session's process.
 func (s *Session) Signal(signal int) error {
-	return gone(s.conn.send(kindSignal, SignalRequest{signal}))
+	return gone(s.conn.Send(kindSignal, SignalRequest{signal}))
 }
 
 // Close leaves the session. A container runs on; a process that Exec started
 // without Detach is killed.
-func (s *Session) Close() { s.conn.close() }
+func (s *Session) Close() { s.conn.Close() }

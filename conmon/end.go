@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -62,10 +63,10 @@ func (s *shim) abandon(err error) {
 		s.store.Leave(s.setup.Container)
 		s.alive.Close()
 	}
-	s.control.send(kindFailure, why)
+	s.control.Send(kindFailure, why)
 	// The starter holds the container's lock until it has heard from us, and
 	// deleting waits for that lock.
-	s.control.close()
+	s.control.Close()
 	s.delete(gone)
 }
 
@@ -74,14 +75,14 @@ func (s *shim) announce(exited Exited) {
 	s.mu.Lock()
 	s.over = true
 	clients := s.clients
-	s.clients = map[*conn]struct{}{}
+	s.clients = map[*wire.Conn]struct{}{}
 	s.mu.Unlock()
 	var telling sync.WaitGroup
 	for c := range clients {
 		telling.Go(func() {
-			c.file.SetWriteDeadline(time.Now().Add(sendLimit))
-			c.send(kindExited, exited)
-			c.close()
+			c.SetWriteDeadline(time.Now().Add(sendLimit))
+			c.Send(kindExited, exited)
+			c.Close()
 		})
 	}
 	telling.Wait()

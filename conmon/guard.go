@@ -2,6 +2,7 @@ package conmon
 
 import (
 	"fmt"
+	"github.com/skiff-containers/skiff/wire"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ const patience = time.Second
 type guard struct {
 	stage  int // pidfd; -1 before the stage exists
 	init   int // pidfd of the container's first process
-	client *conn
+	client *wire.Conn
 	over   chan struct{}
 	watch  *time.Timer
 	done   chan struct{}
@@ -54,7 +55,7 @@ func (g *guard) keep() {
 }
 
 func (g *guard) unwanted() (is bool) {
-	err := g.client.raw.Control(func(fd uintptr) {
+	err := g.client.Control(func(fd uintptr) {
 		ends := []unix.PollFd{{Fd: int32(g.init), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLRDHUP}}
 		n, err := unix.Poll(ends, 500)
 		is = err == nil && n > 0

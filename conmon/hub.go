@@ -1,6 +1,7 @@
 package conmon
 
 import (
+	"github.com/skiff-containers/skiff/wire"
 	"io"
 	"os"
 	"sync"
@@ -12,13 +13,13 @@ import (
 type hub struct {
 	log     *logWriter // nil: none is kept
 	mu      sync.Mutex
-	clients map[*conn]Attach
+	clients map[*wire.Conn]Attach
 	pumps   sync.WaitGroup
 }
 
 // stream says where a pump's bytes go.
 type stream struct {
-	kind kind
+	kind wire.Kind
 	name string // in the log
 }
 
@@ -28,16 +29,16 @@ var (
 )
 
 // add attaches a client for what comes from now on.
-func (h *hub) add(c *conn, a Attach) {
+func (h *hub) add(c *wire.Conn, a Attach) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.clients == nil {
-		h.clients = map[*conn]Attach{}
+		h.clients = map[*wire.Conn]Attach{}
 	}
 	h.clients[c] = a
 }
 
-func (h *hub) remove(c *conn) {
+func (h *hub) remove(c *wire.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.clients, c)
@@ -46,7 +47,7 @@ func (h *hub) remove(c *conn) {
 // pump reads one stream to its end, in a goroutine of its own.
 func (h *hub) pump(from *os.File, to stream) {
 	h.pumps.Go(func() {
-		buffer := make([]byte, maxData)
+		buffer := make([]byte, wire.MaxData)
 		for {
 			n, err := from.Read(buffer)
 			if n > 0 {
@@ -64,7 +65,7 @@ func (h *hub) spread(to stream, data []byte) {
 		h.log.write(to.name, data)
 	}
 	h.mu.Lock()
-	var listening [4]*conn
+	var listening [4]*wire.Conn
 	targets := listening[:0]
 	for c, a := range h.clients {
 		if to.kind == kindStdout && a.Stdout || to.kind == kindStderr && a.Stderr {
@@ -73,7 +74,7 @@ func (h *hub) spread(to stream, data []byte) {
 	}
 	h.mu.Unlock()
 	for _, c := range targets {
-		if c.sendData(to.kind, data) != nil {
+		if c.SendData(to.kind, data) != nil {
 			h.remove(c)
 		}
 	}

@@ -3,6 +3,7 @@ package conmon
 import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/wire"
 )
 
 // The wire. Every connection is a SOCK_SEQPACKET unix socket, so one packet is one
@@ -22,10 +23,8 @@ import (
 //
 // At most stdinWindow packets of stdin are under way: a container that does not
 // read its input holds up its writer, but no signal and no resize behind it.
-type kind byte
-
 const (
-	kindSetup kind = iota + 1
+	kindSetup wire.Kind = iota + 1
 	kindAttach
 	kindExec
 	kindSignal
@@ -42,12 +41,7 @@ const (
 	kindDone // empty: the answer to a Signal that opened the conversation
 )
 
-// maxPacket bounds a message; stream data is cut into packets of maxData.
-const (
-	maxPacket   = 160 << 10
-	maxData     = 32 << 10
-	stdinWindow = 4
-)
+const stdinWindow = 4
 
 // Setup is the first message to a fresh shim: all that it must know beside the OCI
 // config in the container's folder.

@@ -9,11 +9,12 @@ import (
 
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/userns"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
 // passedConn is the conversation that this process was handed under a name.
-func passedConn(name string) (*conn, error) {
+func passedConn(name string) (*wire.Conn, error) {
 	f, err := userns.Passed(name)
 	if err != nil {
 		return nil, err
@@ -23,7 +24,7 @@ func passedConn(name string) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taking over descriptor %q: %w", name, err)
 	}
-	return newConn(fd)
+	return wire.New(fd)
 }
 
 // listener accepts conversations on the container's socket.
@@ -55,7 +56,7 @@ func listen(dir string) (*listener, error) {
 }
 
 // serve gives each conversation to a goroutine of its own, until the listener is closed.
-func (l *listener) serve(converse func(*conn)) {
+func (l *listener) serve(converse func(*wire.Conn)) {
 	raw, err := l.file.SyscallConn()
 	if err != nil {
 		return
@@ -73,7 +74,7 @@ func (l *listener) serve(converse func(*conn)) {
 			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely: those of others must end first
 			continue
 		}
-		if c, err := newConn(fd); err == nil {
+		if c, err := wire.New(fd); err == nil {
 			go converse(c)
 		}
 	}
@@ -86,36 +87,36 @@ func (l *listener) close() {
 }
 
 // converse serves one conversation that a client opened.
-func (s *shim) converse(c *conn) {
-	k, body, files, err := c.recv()
+func (s *shim) converse(c *wire.Conn) {
+	k, body, files, err := c.Recv()
 	if err != nil {
-		c.close()
+		c.Close()
 		return
 	}
 	switch k {
 	case kindAttach:
-		closeAll(files)
+		wire.CloseAll(files)
 		s.serveAttach(c, body)
 	case kindExec:
 		s.serveExec(c, body, files)
 	case kindSignal:
-		closeAll(files)
+		wire.CloseAll(files)
 		s.serveSignal(c, body)
-		c.close()
+		c.Close()
 	case kindWait:
-		closeAll(files)
+		wire.CloseAll(files)
 		if s.join(c) {
-			c.recv() // the client says nothing more; it may leave
+			c.Recv() // the client says nothing more; it may leave
 			s.leave(c)
 		}
 	default:
-		closeAll(files)
-		c.close()
+		wire.CloseAll(files)
+		c.Close()
 	}
 }
 
-func (s *shim) serveSignal(c *conn, body []byte) {
-	request, err := decode[SignalRequest](body)
+func (s *shim) serveSignal(c *wire.Conn, body []byte) {
+	request, err := wire.Decode[SignalRequest](body)
 	if err == nil {
 		err = s.target.signal(unix.Signal(request.Signal))
 	}
@@ -123,29 +124,29 @@ func (s *shim) serveSignal(c *conn, body []byte) {
 		err = nil // it is ending: the signal came in time, as far as anybody can tell
 	}
 	if err != nil {
-		c.send(kindFailure, failure(err))
+		c.Send(kindFailure, failure(err))
 		return
 	}
-	c.send(kindDone, nil)
+	c.Send(kindDone, nil)
 }
 
 // serveAttach connects a further client to the container's streams.
-func (s *shim) serveAttach(c *conn, body []byte) {
-	attach, err := decode[Attach](body)
+func (s *shim) serveAttach(c *wire.Conn, body []byte) {
+	attach, err := wire.Decode[Attach](body)
 	if err == nil && !s.target.serves(attach) {
 		err = &Failure{Code: 125, Text: "the container's output goes straight to the command that started it",
 			Hint: "start it with -d or -t, or without --rm, to attach to it later"}
 	}
 	if err != nil {
-		c.send(kindFailure, failure(err))
-		c.close()
+		c.Send(kindFailure, failure(err))
+		c.Close()
 		return
 	}
 	if !s.join(c) {
 		return
 	}
 	s.target.setSize(attach.Size)
-	if c.send(kindStarted, Started{s.pid}) != nil {
+	if c.Send(kindStarted, Started{s.pid}) != nil {
 		s.leave(c)
 		return
 	}
@@ -159,7 +160,7 @@ func (t *target) serves(a Attach) bool {
 }
 
 // attend carries out what an attached client of the container says, until it leaves.
-func (s *shim) attend(c *conn, t *target, attach Attach) {
+func (s *shim) attend(c *wire.Conn, t *target, attach Attach) {
 	s.listenTo(c, t, attach)
 	t.hub.remove(c)
 	// A terminal outlives whoever types into it: closing it would be a hang-up.
@@ -171,7 +172,7 @@ func (s *shim) attend(c *conn, t *target, attach Attach) {
 
 // listenTo reads a client's messages until it leaves. Input is written by a
 // goroutine of its own, so that signals overtake input that nobody reads.
-func (s *shim) listenTo(c *conn, t *target, attach Attach) {
+func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach) {
 	input := make(chan []byte, stdinWindow)
 	defer close(input)
 	go func() {
@@ -181,12 +182,12 @@ func (s *shim) listenTo(c *conn, t *target, attach Attach) {
 				continue
 			}
 			t.stdin.write(data)
-			c.send(kindStdinTaken, nil)
+			c.Send(kindStdinTaken, nil)
 		}
 	}()
 	for {
-		k, body, files, err := c.recv()
-		closeAll(files)
+		k, body, files, err := c.Recv()
+		wire.CloseAll(files)
 		if err != nil {
 			return
 		}
@@ -200,11 +201,11 @@ func (s *shim) listenTo(c *conn, t *target, attach Attach) {
 				input <- nil
 			}
 		case kindResize:
-			if size, err := decode[Size](body); err == nil {
+			if size, err := wire.Decode[Size](body); err == nil {
 				t.setSize(size)
 			}
 		case kindSignal:
-			if request, err := decode[SignalRequest](body); err == nil {
+			if request, err := wire.Decode[SignalRequest](body); err == nil {
 				t.signal(unix.Signal(request.Signal))
 			}
 		}
@@ -223,11 +224,11 @@ func (t *target) endInput() {
 
 // join enters a client among those who are told the end. Where that has come
 // already it is told now, and false comes back.
-func (s *shim) join(c *conn) bool {
+func (s *shim) join(c *wire.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		c.close() // as when the shim had gone: the client looks at state.json
+		c.Close() // as when the shim had gone: the client looks at state.json
 		return false
 	}
 	s.clients[c] = struct{}{}
@@ -235,37 +236,37 @@ func (s *shim) join(c *conn) bool {
 }
 
 // leave forgets a client.
-func (s *shim) leave(c *conn) {
+func (s *shim) leave(c *wire.Conn) {
 	s.mu.Lock()
 	_, known := s.clients[c]
 	delete(s.clients, c)
 	s.mu.Unlock()
 	if known {
-		c.close()
+		c.Close()
 	}
 }
 
 // serveExec starts a further process in the container and serves its client. When
 // the client leaves, the process is killed, unless it was asked to outlive it.
-func (s *shim) serveExec(c *conn, body []byte, files []*os.File) {
-	request, err := decode[ExecRequest](body)
+func (s *shim) serveExec(c *wire.Conn, body []byte, files []*os.File) {
+	request, err := wire.Decode[ExecRequest](body)
 	if err != nil || request.Process == nil {
-		closeAll(files)
-		c.send(kindFailure, &Failure{Code: 125, Text: "decoding the request: no process"})
-		c.close()
+		wire.CloseAll(files)
+		c.Send(kindFailure, &Failure{Code: 125, Text: "decoding the request: no process"})
+		c.Close()
 		return
 	}
 	t, pid, err := s.exec(c, &request, files)
 	if err != nil {
-		c.send(kindFailure, failure(err))
-		c.close()
+		c.Send(kindFailure, failure(err))
+		c.Close()
 		return
 	}
 	t.hub.add(c, request.Attach)
-	c.send(kindStarted, Started{pid})
+	c.Send(kindStarted, Started{pid})
 	t.pump()
 	if request.Detach {
-		c.close()
+		c.Close()
 		<-t.ended
 		t.drain()
 		return
@@ -279,13 +280,13 @@ func (s *shim) serveExec(c *conn, body []byte, files []*os.File) {
 	}()
 	status := <-t.ended
 	t.drain()
-	c.send(kindExited, Exited{Code: exitCode(status)})
-	c.close()
+	c.Send(kindExited, Exited{Code: exitCode(status)})
+	c.Close()
 	<-left
 }
 
 // exec starts the process of a client's request.
-func (s *shim) exec(c *conn, request *ExecRequest, files []*os.File) (t *target, pid int, err error) {
+func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (t *target, pid int, err error) {
 	var direct [3]*os.File
 	rest := files
 	for i, wanted := range request.Direct {
@@ -293,7 +294,7 @@ func (s *shim) exec(c *conn, request *ExecRequest, files []*os.File) (t *target,
 			direct[i], rest = rest[0], rest[1:]
 		}
 	}
-	defer closeAll(files)
+	defer wire.CloseAll(files)
 	root := fmt.Sprintf("/proc/%d/root", s.pid)
 	if err := completeUser(request.Process, root, request.User, request.GroupAdd); err != nil {
 		return nil, 0, err
@@ -302,7 +303,7 @@ func (s *shim) exec(c *conn, request *ExecRequest, files []*os.File) (t *target,
 		if direct, err = nulls(direct); err != nil {
 			return nil, 0, err
 		}
-		defer closeAll(direct[:])
+		defer wire.CloseAll(direct[:])
 	}
 	io, err := newStdio(request.Process, request.Attach.Stdin, direct)
 	if err != nil {
@@ -346,7 +347,7 @@ func nulls(direct [3]*os.File) ([3]*os.File, error) {
 		}
 		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		if err != nil {
-			closeAll(direct[:])
+			wire.CloseAll(direct[:])
 			return direct, err
 		}
 		direct[i] = null

@@ -16,6 +16,7 @@ import (
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +37,7 @@ func Stages() map[string]func() int {
 type shim struct {
 	setup    Setup
 	store    *store.Store
-	control  *conn // to the one who started us
+	control  *wire.Conn // to the one who started us
 	direct   [3]*os.File
 	alive    *os.File // the lock that says that we live; held by being open
 	mounted  *store.Mounted
@@ -52,7 +53,7 @@ type shim struct {
 	state    store.State
 
 	mu      sync.Mutex
-	clients map[*conn]struct{} // who must be told the end
+	clients map[*wire.Conn]struct{} // who must be told the end
 	over    bool
 }
 
@@ -66,7 +67,7 @@ func shimMain() int {
 	s := &shim{
 		children: children{known: map[int]chan unix.WaitStatus{}},
 		jobs:     make(chan func()),
-		clients:  map[*conn]struct{}{},
+		clients:  map[*wire.Conn]struct{}{},
 	}
 	if err := s.meet(); err != nil {
 		s.vanish()
@@ -102,12 +103,12 @@ func (s *shim) meet() error {
 	if err != nil {
 		return err
 	}
-	k, body, files, err := control.recv()
+	k, body, files, err := control.Recv()
 	if err != nil || k != kindSetup {
 		return errors.Join(err, unix.EPROTO)
 	}
 	s.control = control
-	if s.setup, err = decode[Setup](body); err != nil {
+	if s.setup, err = wire.Decode[Setup](body); err != nil {
 		return err
 	}
 	for i, wanted := range s.setup.Direct {
@@ -115,7 +116,7 @@ func (s *shim) meet() error {
 			s.direct[i], files = files[0], files[1:]
 		}
 	}
-	closeAll(files)
+	wire.CloseAll(files)
 	s.store = &store.Store{Root: s.setup.Root}
 	return nil
 }
@@ -295,10 +296,10 @@ func (s *shim) ownPIDNamespace() bool {
 
 // release tells the starter that the process was executed and begins to serve.
 func (s *shim) release() (ended <-chan unix.WaitStatus) {
-	closeAll(s.direct[:])
+	wire.CloseAll(s.direct[:])
 	s.join(s.control)
 	s.target.hub.add(s.control, s.setup.Attach)
-	if s.control.send(kindStarted, Started{s.pid}) != nil {
+	if s.control.Send(kindStarted, Started{s.pid}) != nil {
 		s.leave(s.control)
 	}
 	s.target.pump() // after the word that it started, which comes first

@@ -6,6 +6,7 @@ import (
 
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +15,7 @@ import (
 type Shim struct {
 	store     *store.Store
 	container string
-	conn      *conn
+	conn      *wire.Conn
 	entered   chan entered
 }
 
@@ -36,7 +37,7 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 		return nil, fmt.Errorf("starting a shim: %w", err)
 	}
 	theirs := os.NewFile(uintptr(ends[1]), "control")
-	ours, err := newConn(ends[0])
+	ours, err := wire.New(ends[0])
 	if err != nil {
 		theirs.Close()
 		return nil, err
@@ -54,7 +55,7 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 	}, unix.CLONE_NEWNS, container)
 	if err != nil {
 		theirs.Close()
-		ours.close()
+		ours.Close()
 		return nil, err
 	}
 	shim := &Shim{store: s, container: container, conn: ours, entered: make(chan entered, 1)}
@@ -79,14 +80,14 @@ func (p *Shim) Begin(setup Setup, direct [3]*os.File) (*Session, *store.Entry, e
 		}
 	}
 	setup.Container, setup.Root = p.container, p.store.Root
-	sendErr := p.conn.send(kindSetup, setup, files...)
+	sendErr := p.conn.Send(kindSetup, setup, files...)
 	started := <-p.entered
 	if err := started.err; err != nil {
-		p.conn.close()
+		p.conn.Close()
 		return nil, nil, err
 	}
 	if sendErr != nil {
-		p.conn.close()
+		p.conn.Close()
 		return nil, started.entry, fmt.Errorf("starting a shim: %w", sendErr)
 	}
 	session, err := newSession(p.conn)
@@ -95,7 +96,7 @@ func (p *Shim) Begin(setup Setup, direct [3]*os.File) (*Session, *store.Entry, e
 
 // Abandon ends a shim that is not needed after all.
 func (p *Shim) Abandon() {
-	p.conn.close() // the shim reads the end of the conversation and exits
+	p.conn.Close() // the shim reads the end of the conversation and exits
 	if started := <-p.entered; started.err == nil {
 		started.process.Wait()
 		p.store.Leave(p.container)

@@ -2,6 +2,7 @@ package conmon
 
 import (
 	"fmt"
+	"github.com/skiff-containers/skiff/wire"
 	"os"
 	"sync"
 	"time"
@@ -80,7 +81,7 @@ func (io *stdio) closeTheirs() {
 	}
 }
 
-func (io *stdio) closeOurs() { closeAll(io.ours[:]) }
+func (io *stdio) closeOurs() { wire.CloseAll(io.ours[:]) }
 
 // target is a process that clients can be connected to.
 type target struct {

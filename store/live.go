@@ -138,6 +138,16 @@ type Entry struct {
 	Stale   bool // it was made from an older /etc/subuid; the new one counts once all have ended
 }
 
+// Register enters a process of U, started by another one of U, in live/.
+func (s *Store) Register(pid int, who string) error {
+	lock, err := s.Lock("userns")
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return s.register(pid, who)
+}
+
 // register records a process of U.
 func (s *Store) register(pid int, who string) error {
 	id, err := Identify(pid)

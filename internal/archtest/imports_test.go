@@ -11,7 +11,8 @@ import (
 // above it, and the small program of the shim must be able to leave the top out.
 var layers = [][]string{
 	{"userns"},
-	{"oci", "store"},
+	{"oci", "store", "wire"},
+	{"netns/client"},
 	{"conmon", "registry", "netns"},
 	{"conmon/shim", "conmon/program"},
 	{"run"},
@@ -69,6 +70,9 @@ var bans = []struct {
 	{"text/template", []string{"cli"}, "it defeats the linker's removal of unused methods; the engine returns values"},
 	{"crypto/tls", []string{"registry"}, "see net/http"},
 	{"os/user", []string{"userns", "cli"}, "it knows the host's users; those of a container stand in its own files"},
+	{"github.com/google/nftables", []string{"netns/helper"}, "only the network helper makes networks"},
+	{"github.com/vishvananda/netlink", []string{"netns/helper"}, "only the network helper makes networks"},
+	{"gvisor.dev/", []string{"netns/helper/netstack"}, "it stands in for the kernel in one place"},
 	{"log", []string{}, "the engine returns errors and gives notices; only cli talks"},
 	{"log/slog", []string{}, "the engine returns errors and gives notices; only cli talks"},
 	{"io/ioutil", []string{}, "it is deprecated"},
@@ -98,6 +102,7 @@ func TestEachHeavyDependencyHasOneOwner(t *testing.T) {
 func TestShimLinksLittle(t *testing.T) {
 	allowed := []string{
 		module + "/conmon", module + "/conmon/shim", module + "/oci", module + "/store", module + "/userns", module + "/userns/rlimit",
+		module + "/wire", module + "/netns/client",
 		"github.com/opencontainers/runtime-spec/specs-go", "golang.org/x/sys/unix",
 	}
 	banned := map[string]string{

@@ -1,4 +1,7 @@
-package conmon
+// Package wire carries messages between skiff's processes over SOCK_SEQPACKET unix
+// sockets: one packet is one message, its first byte says what it is, the rest is
+// JSON or raw bytes, and descriptors (SCM_RIGHTS) stay with the message they belong to.
+package wire
 
 import (
 	"encoding/json"
@@ -8,21 +11,31 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// conn is one end of a conversation. Sends may come from several goroutines, each
+// Kind says what a message is; each protocol numbers its own.
+type Kind byte
+
+// MaxPacket bounds a message; stream data is cut into packets of MaxData.
+const (
+	MaxPacket = 160 << 10
+	MaxData   = 32 << 10
+)
+
+// Conn is one end of a conversation. Sends may come from several goroutines, each
 // packet stays whole; one goroutine receives.
-type conn struct {
+type Conn struct {
 	file    *os.File
 	raw     syscall.RawConn
 	sending sync.Mutex
-	buffer  []byte // of recv
+	buffer  []byte // of Recv
 }
 
-// newConn takes over a SOCK_SEQPACKET descriptor.
-func newConn(fd int) (*conn, error) {
+// New takes over a SOCK_SEQPACKET descriptor.
+func New(fd int) (*Conn, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("preparing a socket: %w", err)
@@ -33,13 +46,26 @@ func newConn(fd int) (*conn, error) {
 		file.Close()
 		return nil, fmt.Errorf("preparing a socket: %w", err)
 	}
-	return &conn{file: file, raw: raw}, nil
+	return &Conn{file: file, raw: raw}, nil
 }
 
-func (c *conn) close() { c.file.Close() }
+// Close ends the conversation: the other end reads io.EOF.
+func (c *Conn) Close() { c.file.Close() }
 
-// send writes one message with a JSON body (nil: none) and descriptors.
-func (c *conn) send(k kind, body any, files ...*os.File) error {
+// SetWriteDeadline bounds how long sends may wait for a peer that does not read.
+func (c *Conn) SetWriteDeadline(t time.Time) { c.file.SetWriteDeadline(t) }
+
+// SetReadDeadline bounds how long Recv waits; it then fails with os.ErrDeadlineExceeded.
+func (c *Conn) SetReadDeadline(t time.Time) { c.file.SetReadDeadline(t) }
+
+// File is the socket, to pass it on to another process.
+func (c *Conn) File() *os.File { return c.file }
+
+// Control runs f with the socket's descriptor.
+func (c *Conn) Control(f func(fd uintptr)) error { return c.raw.Control(f) }
+
+// Send writes one message with a JSON body (nil: none) and descriptors.
+func (c *Conn) Send(k Kind, body any, files ...*os.File) error {
 	packet := []byte{byte(k)}
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -48,7 +74,7 @@ func (c *conn) send(k kind, body any, files ...*os.File) error {
 		}
 		packet = append(packet, text...)
 	}
-	if len(packet) > maxPacket {
+	if len(packet) > MaxPacket {
 		return fmt.Errorf("sending a message: %w", unix.EMSGSIZE)
 	}
 	var rights []byte
@@ -68,11 +94,11 @@ func (c *conn) send(k kind, body any, files ...*os.File) error {
 	return c.write(packet, rights)
 }
 
-// sendData writes stream bytes, cut into packets.
-func (c *conn) sendData(k kind, data []byte) error {
-	packet := make([]byte, 0, 1+min(len(data), maxData))
+// SendData writes stream bytes, cut into packets.
+func (c *Conn) SendData(k Kind, data []byte) error {
+	packet := make([]byte, 0, 1+min(len(data), MaxData))
 	for len(data) > 0 {
-		n := min(len(data), maxData)
+		n := min(len(data), MaxData)
 		packet = append(append(packet[:0], byte(k)), data[:n]...)
 		if err := c.write(packet, nil); err != nil {
 			return err
@@ -82,7 +108,7 @@ func (c *conn) sendData(k kind, data []byte) error {
 	return nil
 }
 
-func (c *conn) write(packet, rights []byte) error {
+func (c *Conn) write(packet, rights []byte) error {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	var err error
@@ -99,11 +125,11 @@ func (c *conn) write(packet, rights []byte) error {
 	return err
 }
 
-// recv reads the next message. The body is valid until the next call. It returns
+// Recv reads the next message. The body is valid until the next call. It returns
 // io.EOF where the other end has left.
-func (c *conn) recv() (k kind, body []byte, files []*os.File, err error) {
+func (c *Conn) Recv() (k Kind, body []byte, files []*os.File, err error) {
 	if c.buffer == nil {
-		c.buffer = make([]byte, maxPacket)
+		c.buffer = make([]byte, MaxPacket)
 	}
 	var n, rightsLength, flags int
 	var rights [64]byte // room for three descriptors and more
@@ -129,10 +155,10 @@ func (c *conn) recv() (k kind, body []byte, files []*os.File, err error) {
 		files = received(rights[:rightsLength])
 	}
 	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
-		closeAll(files)
+		CloseAll(files)
 		return 0, nil, nil, fmt.Errorf("receiving a message: %w", unix.EMSGSIZE)
 	}
-	return kind(c.buffer[0]), c.buffer[1:n], files, nil
+	return Kind(c.buffer[0]), c.buffer[1:n], files, nil
 }
 
 func received(rights []byte) (files []*os.File) {
@@ -152,7 +178,8 @@ func received(rights []byte) (files []*os.File) {
 	return files
 }
 
-func closeAll(files []*os.File) {
+// CloseAll closes files, of which some may be nil.
+func CloseAll(files []*os.File) {
 	for _, f := range files {
 		if f != nil {
 			f.Close()
@@ -160,8 +187,8 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// decode parses a JSON body.
-func decode[T any](body []byte) (v T, err error) {
+// Decode parses a JSON body.
+func Decode[T any](body []byte) (v T, err error) {
 	if err := json.Unmarshal(body, &v); err != nil {
 		return v, fmt.Errorf("decoding a message: %w", err)
 	}

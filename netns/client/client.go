@@ -1,0 +1,269 @@
+// Package client speaks with the network helper, and starts it where none runs. The
+// shim links it, so it imports little.
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+	"github.com/skiff-containers/skiff/wire"
+	"golang.org/x/sys/unix"
+)
+
+// Stage is argv[0] of the network helper.
+const Stage = "skiff-network"
+
+// The files of the helper, in the store's folder "helper".
+const (
+	SocketName = "socket"
+	AliveName  = "alive" // locked while it lives
+	LogName    = "log"
+)
+
+// Who is the helper's name in the store's live/.
+const Who = "helper"
+
+// Conn is a conversation with the helper.
+type Conn struct{ conn *wire.Conn }
+
+// Start says how a helper is started where none runs.
+type Start struct {
+	Store   *store.Store
+	Program *os.File // the main program
+	// Inside says that the caller is root of U already: a shim whose helper died.
+	Inside bool
+}
+
+// ErrNoHelper: no helper runs.
+var ErrNoHelper = errors.New("no network helper runs")
+
+// Dial connects to the helper of a store; ErrNoHelper where none runs.
+func Dial(s *store.Store) (*Conn, error) {
+	folder, err := os.Open(filepath.Join(s.Root, "helper"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNoHelper
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reaching the network helper: %w", err)
+	}
+	defer folder.Close()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reaching the network helper: %w", err)
+	}
+	// Through /proc, as a socket's path has room for 108 bytes only.
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), SocketName)})
+	if err != nil {
+		unix.Close(fd)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
+			return nil, ErrNoHelper
+		}
+		return nil, fmt.Errorf("reaching the network helper: %w", err)
+	}
+	return adopt(fd)
+}
+
+func adopt(fd int) (*Conn, error) {
+	conn, err := wire.New(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{conn}, nil
+}
+
+// Adopt takes over a connection that another process made with [Dial].
+func Adopt(file *os.File) (*Conn, error) {
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("taking over a conversation: %w", err)
+	}
+	file.Close()
+	return adopt(fd)
+}
+
+// File is the connection, to pass it on.
+func (c *Conn) File() *os.File { return c.conn.File() }
+
+// Close ends the conversation; the helper detaches a container that it attached.
+func (c *Conn) Close() { c.conn.Close() }
+
+// readyLimit is how long a helper may take to come up.
+const readyLimit = 20 * time.Second
+
+// Connect connects to the helper, starting it where none runs.
+func (s *Start) Connect() (*Conn, error) {
+	if conn, err := Dial(s.Store); !errors.Is(err, ErrNoHelper) {
+		return conn, err
+	}
+	lock, err := s.Store.Lock("helper")
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Unlock()
+	for attempt := 1; ; attempt++ {
+		conn, err := Dial(s.Store) // another may have started it meanwhile
+		if !errors.Is(err, ErrNoHelper) || attempt > 3 {
+			return conn, err
+		}
+		if err := s.start(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// start starts a helper and returns when it listens, or with the words of its failure.
+func (s *Start) start() error {
+	if err := os.MkdirAll(filepath.Join(s.Store.Root, "helper"), 0o700); err != nil { // a store from before helpers
+		return fmt.Errorf("starting the network helper: %w", err)
+	}
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("starting the network helper: %w", err)
+	}
+	ready, theirs := os.NewFile(uintptr(ends[0]), "ready"), os.NewFile(uintptr(ends[1]), "ready")
+	defer ready.Close()
+	cmd := &userns.Command{
+		Program: s.Program,
+		Args:    []string{Stage, s.Store.Root},
+		Env:     []string{"PATH=" + os.Getenv("PATH")},
+		Files:   []userns.File{{Name: "ready", File: theirs}},
+		Session: true,
+	}
+	if s.Inside {
+		cmd.Unshare = unix.CLONE_NEWNS // away from the caller's, where a container's root is mounted
+		cmd.Args = append(cmd.Args, "inside")
+	}
+	err := s.enter(cmd)
+	theirs.Close()
+	if err != nil {
+		return fmt.Errorf("starting the network helper: %w", err)
+	}
+	ready.SetReadDeadline(time.Now().Add(readyLimit))
+	word, err := io.ReadAll(io.LimitReader(ready, 16<<10))
+	if err != nil {
+		return fmt.Errorf("starting the network helper: %w", err)
+	}
+	if string(word) != "ok" {
+		text := string(word)
+		if text == "" {
+			text = "it ended before it was ready"
+		}
+		failure := Failure{Text: text}
+		if f, err := wire.Decode[Failure](word); err == nil {
+			failure = f
+		}
+		return &userns.HostError{What: "starting the network helper: " + failure.Text, Hint: failure.Hint}
+	}
+	return nil
+}
+
+// enter starts the process in U and lets it go: it is init's child before long.
+func (s *Start) enter(cmd *userns.Command) error {
+	if s.Inside {
+		process, err := cmd.Start()
+		if err != nil {
+			return err
+		}
+		return s.Store.Register(process.PID, Who)
+	}
+	_, _, err := s.Store.Enter(cmd, 0, Who)
+	return err
+}
+
+// Attach connects a container whose network namespace exists. Answered says how it
+// went; other things may be done before that is called.
+func (c *Conn) Attach(a Attach, namespace *os.File) error {
+	return c.conn.Send(kindAttach, a, namespace)
+}
+
+// Attached waits for the answer to Attach. N comes back as a file that is the caller's.
+func (c *Conn) Attached() (*Attached, *os.File, error) {
+	body, files, err := c.answer(kindAttached)
+	if err != nil {
+		return nil, nil, err
+	}
+	attached, err := wire.Decode[Attached](body)
+	if err != nil || len(files) != 1 {
+		wire.CloseAll(files)
+		return nil, nil, errors.Join(err, unix.EPROTO)
+	}
+	return &attached, files[0], nil
+}
+
+// ErrHelperDied: the helper ended before it answered. Another one may be asked.
+var ErrHelperDied = errors.New("the network helper ended")
+
+// answer waits for a message of one kind. The error is a *[Failure] where the helper sent that.
+func (c *Conn) answer(want wire.Kind) (body []byte, files []*os.File, err error) {
+	k, body, files, err := c.conn.Recv()
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE):
+		return nil, nil, ErrHelperDied
+	case err != nil:
+		return nil, nil, fmt.Errorf("talking to the network helper: %w", err)
+	case k == want:
+		return body, files, nil
+	}
+	wire.CloseAll(files)
+	if k != kindFailure {
+		return nil, nil, fmt.Errorf("talking to the network helper: unexpected message %d", k)
+	}
+	failure, err := wire.Decode[Failure](body)
+	if err != nil {
+		return nil, nil, err
+	}
+	return nil, nil, &failure
+}
+
+// Detach tells the helper that the container has ended, and returns when nothing
+// answers for it any longer.
+func (c *Conn) Detach() error { return c.do(kindDetach, nil) }
+
+// AwaitEnd returns when the helper has ended. Nothing else may receive meanwhile.
+func (c *Conn) AwaitEnd() {
+	for {
+		if _, _, files, err := c.conn.Recv(); err != nil {
+			return
+		} else {
+			wire.CloseAll(files)
+		}
+	}
+}
+
+// Reload makes the helper read a container's network.json again.
+func (c *Conn) Reload(container string) error { return c.do(kindReload, Reload{container}) }
+
+// Forget makes the helper take a removed network's interfaces away.
+func (c *Conn) Forget(network string) error { return c.do(kindForget, Forget{network}) }
+
+// Status asks what the helper knows.
+func (c *Conn) Status() (*Status, error) {
+	if err := c.conn.Send(kindStatus, nil); err != nil {
+		return nil, fmt.Errorf("talking to the network helper: %w", err)
+	}
+	body, files, err := c.answer(kindReport)
+	wire.CloseAll(files)
+	if err != nil {
+		return nil, err
+	}
+	status, err := wire.Decode[Status](body)
+	return &status, err
+}
+
+func (c *Conn) do(k wire.Kind, body any) error {
+	if err := c.conn.Send(k, body); err != nil {
+		if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+			return ErrHelperDied
+		}
+		return fmt.Errorf("talking to the network helper: %w", err)
+	}
+	_, files, err := c.answer(kindDone)
+	wire.CloseAll(files)
+	return err
+}

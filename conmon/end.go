@@ -23,6 +23,8 @@ func (s *shim) finish(status unix.WaitStatus) {
 	}
 	s.target.drain()
 	s.listener.close()
+	s.network.end(true)
+	s.store.ReleaseAll(s.setup.Dir, s.setup.Container)
 	exited := Exited{Code: exitCode(status)}
 	if s.setup.AutoRemove {
 		gone := s.unlink()
@@ -49,11 +51,13 @@ func (s *shim) finish(status unix.WaitStatus) {
 func (s *shim) abandon(err error) {
 	why := failure(err)
 	s.listener.close()
+	s.network.end(false)
 	s.unmount()
 	var gone *store.Unlinked
 	if s.alive == nil { // another shim has the container, or it is gone
 		s.vanish()
 	} else {
+		s.store.ReleaseAll(s.setup.Dir, s.setup.Container)
 		if s.setup.AutoRemove {
 			gone = s.unlink()
 		} else {

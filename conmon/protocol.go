@@ -60,6 +60,9 @@ type Setup struct {
 	Log        store.LogConfig
 	Seccomp    bool // seccomp.bpf lies in the folder
 	Attach     Attach
+	// Network says that the container has networks: the connection to the network
+	// helper and the main program come as descriptors, before those of Direct.
+	Network bool
 	// Direct says which of stdin, stdout and stderr are passed as descriptors to be
 	// the container's own.
 	Direct [3]bool

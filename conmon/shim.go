@@ -46,6 +46,7 @@ type shim struct {
 	children children
 	jobs     chan func() // run by the main goroutine, whose thread forks
 
+	network  *network // nil: none, or the host's
 	listener *listener
 	target   *target  // the container's first process
 	init     *os.File // its pidfd
@@ -111,13 +112,19 @@ func (s *shim) meet() error {
 	if s.setup, err = wire.Decode[Setup](body); err != nil {
 		return err
 	}
+	s.store = &store.Store{Root: s.setup.Root}
+	if s.setup.Network && len(files) >= 2 {
+		if s.network, err = s.newNetwork(files[0], files[1]); err != nil {
+			return err
+		}
+		files = files[2:]
+	}
 	for i, wanted := range s.setup.Direct {
 		if wanted && len(files) > 0 {
 			s.direct[i], files = files[0], files[1:]
 		}
 	}
 	wire.CloseAll(files)
-	s.store = &store.Store{Root: s.setup.Root}
 	return nil
 }
 
@@ -241,6 +248,9 @@ func (s *shim) launch() error {
 	s.setup.Attach.Size.giveTo(s.spec.Process)
 	launch := &oci.Launch{Spec: s.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init,
 		Prepare: func() error { return s.prepare(io) }, Created: s.identify}
+	if s.network != nil {
+		launch.Forked, launch.Gate = s.network.begin, s.network.await
+	}
 	var started *oci.Started
 	ended, err := s.children.start(func() (int, error) {
 		var err error
@@ -305,6 +315,9 @@ func (s *shim) release() (ended <-chan unix.WaitStatus) {
 	s.target.pump() // after the word that it started, which comes first
 	go s.attend(s.control, s.target, s.setup.Attach)
 	go s.listener.serve(s.converse)
+	if s.network != nil {
+		go s.network.watch()
+	}
 	time.AfterFunc(calm, s.handleSignals)
 	return s.target.ended
 }

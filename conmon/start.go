@@ -70,10 +70,12 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 // Begin tells the shim of its container, which exists now, and returns once the
 // container's process was executed. The session is attached as setup.Attach says;
 // closing it leaves the container running. Direct descriptors become the
-// container's own. The error is a *[Failure] where the shim or the runtime could
+// container's own; helper is the connection to the network helper and the main
+// program, or empty for a container without networks. The error is a *[Failure] where the shim or the runtime could
 // not start the process.
-func (p *Shim) Begin(setup Setup, direct [3]*os.File) (*Session, *store.Entry, error) {
-	var files []*os.File
+func (p *Shim) Begin(setup Setup, direct [3]*os.File, helper ...*os.File) (*Session, *store.Entry, error) {
+	files := helper
+	setup.Network = len(helper) == 2
 	for i, f := range direct {
 		if setup.Direct[i] = f != nil; f != nil {
 			files = append(files, f)

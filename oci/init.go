@@ -14,13 +14,13 @@ import (
 // runtime, waits at the other end of sync. Next comes the container's own program,
 // or the reap stage, by execve.
 func initStage() int {
-	return runStage(initStageName, func(l link, c *config, filter []byte) error {
+	return runStage(initStageName, func(l link, c *config) error {
 		unix.Umask(0) // the modes given below are exact
 		program, err := c.Container.make(l, &c.Process)
 		if err != nil {
 			return err
 		}
-		return c.Process.become(l, filter, program)
+		return c.Process.become(l, program)
 	})
 }
 
@@ -159,7 +159,7 @@ func (m *mounter) console(l link, p *processConfig, reaped bool) error {
 // beside it, so nothing in its file system is what its name says until it is
 // checked. The parent waits at the other end of sync. Next comes execve.
 func execStage() int {
-	return runStage(execStageName, func(l link, c *config, filter []byte) error {
+	return runStage(execStageName, func(l link, c *config) error {
 		unix.Umask(0)
 		p := &c.Process
 		if p.Terminal {
@@ -176,6 +176,6 @@ func execStage() int {
 				return err
 			}
 		}
-		return p.become(l, filter, -1)
+		return p.become(l, -1)
 	})
 }

@@ -25,6 +25,12 @@ type Launch struct {
 	// thread: it may mount Rootfs and complete Spec.Process. Spec.Linux and Stdio
 	// must not change any more.
 	Prepare func() error
+	// Forked, where not nil, is called as soon as the process and its namespaces exist,
+	// with an id for them: what they lack may be begun from outside.
+	Forked func(pid int) error
+	// Gate, where not nil, is called while the stage makes the container's inside; the
+	// program is not executed before it has returned, and not at all where it fails.
+	Gate func() error
 	// Created, where not nil, is called with the process's id once it exists and
 	// before the container's program is executed in it: the moment to note who it is.
 	Created func(pid int) error

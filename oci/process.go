@@ -15,7 +15,11 @@ import (
 // become turns the stage into the process: the order of its steps is what keeps it
 // safe, so it stands in one place. It returns only with an error. program is the
 // descriptor of this program where the reap stage is to come between, else -1.
-func (p *processConfig) become(l link, filter []byte, program int) error {
+func (p *processConfig) become(l link, program int) error {
+	filter, err := l.receiveFilter()
+	if err != nil {
+		return err
+	}
 	// A program or working directory such as /proc/self/fd/7 must not lead through a
 	// descriptor of ours to the host's files (CVE-2024-21626). From here on only sync
 	// is open, a socket, and this program, which nobody can write to.

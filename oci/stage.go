@@ -28,7 +28,7 @@ func Stages() map[string]func() int {
 
 // runStage is what init and exec stage have in common: work carries the config out
 // and does not return but with an error, which is reported once, to the starter.
-func runStage(name string, work func(l link, c *config, filter []byte) error) int {
+func runStage(name string, work func(l link, c *config) error) int {
 	// A stage holds descriptors and memory of the host. Processes of the container
 	// with the same ids could otherwise look into it (CVE-2016-9962).
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -40,12 +40,15 @@ func runStage(name string, work func(l link, c *config, filter []byte) error) in
 	if err != nil {
 		return codeSetup
 	}
-	c, filter, err := l.receiveConfig()
+	c, err := l.receiveConfig()
 	if err == io.EOF {
 		return codeSetup // nobody waits any longer
 	}
 	if err == nil {
-		err = work(l, c, filter)
+		err = work(l, c)
+	}
+	if err == io.EOF {
+		return codeSetup
 	}
 	l.sendFailure(err)
 	return codeSetup

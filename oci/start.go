@@ -43,7 +43,9 @@ func (l *Launch) Start() (*Started, error) {
 	if spaces.pid != nil {
 		cmd.Join, cmd.JoinFlags, cmd.Reparent = spaces.pid, unix.CLONE_NEWPID, true
 	}
-	return begin(cmd, l.Spec.Process, l.Stdio, l.Seccomp, l.Created, func() (*config, error) {
+	begin := beginning{cmd: cmd, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate,
+		early: namesInterface(l.Spec.Linux.Sysctl)}
+	return begin.start(func() (*config, error) {
 		if l.Prepare != nil {
 			if err := l.Prepare(); err != nil {
 				return nil, err
@@ -86,9 +88,8 @@ func (e *Exec) Start() (*Started, error) {
 	if flags == 0 {
 		cmd.Join = nil
 	}
-	return begin(cmd, e.Process, e.Stdio, e.Seccomp, e.Created, func() (*config, error) {
-		return &config{Process: process}, nil
-	})
+	begin := beginning{cmd: cmd, spec: e.Process, stdio: e.Stdio, filter: e.Seccomp, created: e.Created}
+	return begin.start(func() (*config, error) { return &config{Process: process}, nil })
 }
 
 // notRunning says in words what a process that has ended looks like from here.
@@ -103,10 +104,21 @@ func notRunning(err error) error {
 	return err
 }
 
-// begin starts a stage, tells it what to do and hears how it went. The config is
+// beginning is the start of a stage.
+type beginning struct {
+	cmd             *userns.Command
+	spec            *specs.Process
+	stdio           [3]*os.File
+	filter          []byte
+	forked, created func(pid int) error
+	gate            func() error
+	early           bool // the gate comes before the config already
+}
+
+// start starts the stage, tells it what to do and hears how it went. The config is
 // completed while the stage starts up.
-func begin(cmd *userns.Command, spec *specs.Process, stdio [3]*os.File, filter []byte, created func(pid int) error, complete func() (*config, error)) (*Started, error) {
-	if err := checkFilter(filter); err != nil {
+func (b *beginning) start(complete func() (*config, error)) (*Started, error) {
+	if err := checkFilter(b.filter); err != nil {
 		return nil, asError(err)
 	}
 	program, err := openProgram()
@@ -120,8 +132,9 @@ func begin(cmd *userns.Command, spec *specs.Process, stdio [3]*os.File, filter [
 	}
 	defer ours.close()
 	defer theirs.Close()
-	if !spec.Terminal {
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdio[0], stdio[1], stdio[2]
+	cmd := b.cmd
+	if !b.spec.Terminal {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = b.stdio[0], b.stdio[1], b.stdio[2]
 	}
 	cmd.Program = program
 	cmd.Env = stageEnv()
@@ -132,17 +145,24 @@ func begin(cmd *userns.Command, spec *specs.Process, stdio [3]*os.File, filter [
 		return nil, asError(notRunning(err))
 	}
 	theirs.Close() // else the end of the stage's side would never be seen
+	var forkedErr error
+	if b.forked != nil {
+		forkedErr = b.forked(starting.PID())
+	}
 	c, completeErr := complete()
 	process, err := starting.Finish()
 	if err != nil {
 		return nil, asError(notRunning(err))
 	}
 	var console *os.File
-	if err = completeErr; err == nil && created != nil {
-		err = created(process.PID)
+	if err = forkedErr; err == nil {
+		err = completeErr
+	}
+	if err == nil && b.created != nil {
+		err = b.created(process.PID)
 	}
 	if err == nil {
-		console, err = talk(ours, process, c, spec, filter)
+		console, err = b.talk(ours, process, c)
 	}
 	if err != nil {
 		if console != nil {
@@ -156,13 +176,26 @@ func begin(cmd *userns.Command, spec *specs.Process, stdio [3]*os.File, filter [
 	return &Started{Process: process, Console: console}, nil
 }
 
-func talk(l link, process *userns.Process, c *config, spec *specs.Process, filter []byte) (*os.File, error) {
-	if spec.OOMScoreAdj != nil {
-		if err := setOOMScore(process.PID, *spec.OOMScoreAdj); err != nil {
+func (b *beginning) talk(l link, process *userns.Process, c *config) (*os.File, error) {
+	if b.spec.OOMScoreAdj != nil {
+		if err := setOOMScore(process.PID, *b.spec.OOMScoreAdj); err != nil {
 			return nil, err
 		}
 	}
-	if err := l.sendConfig(c, filter); err != nil {
+	if b.gate != nil && b.early {
+		if err := b.gate(); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.sendBlock(c.encode()); err != nil {
+		return nil, err
+	}
+	if b.gate != nil && !b.early {
+		if err := b.gate(); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.sendBlock(b.filter); err != nil {
 		return nil, err
 	}
 	return l.await()

@@ -15,7 +15,8 @@ import (
 // socket pair, a stream, so that a config may be of any size:
 //
 //	starter                                   stage
-//	   │ length, config, length, filter    ──▶  │
+//	   │ length, config                    ──▶  │
+//	   │ length, filter                    ──▶  │  what must be there before the program starts is
 //	   │  ◀── console (master as SCM_RIGHTS)    │  with a terminal only
 //	   │  ◀── ready                             │  all is made; what follows is exec
 //	   │  ◀── failure{code, text, hint}         │  before or after ready, always last
@@ -89,29 +90,25 @@ func (l link) readFull(b []byte) error {
 	return nil
 }
 
-// sendConfig is the starter's only message.
-func (l link) sendConfig(c *config, filter []byte) error {
-	data := c.encode()
-	b := make([]byte, 0, 8+len(data)+len(filter))
+// sendBlock writes a length and what follows: the starter's messages are such, the
+// config and then the filter, which the stage needs last.
+func (l link) sendBlock(data []byte) error {
+	b := make([]byte, 0, 4+len(data))
 	b = binary.NativeEndian.AppendUint32(b, uint32(len(data)))
-	b = append(b, data...)
-	b = binary.NativeEndian.AppendUint32(b, uint32(len(filter)))
-	return l.write(append(b, filter...))
+	return l.write(append(b, data...))
 }
 
-// receiveConfig is its other side. io.EOF says that the starter has gone.
-func (l link) receiveConfig() (*config, []byte, error) {
+// receiveConfig reads the first of them. io.EOF says that the starter has gone.
+func (l link) receiveConfig() (*config, error) {
 	data, err := l.block()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err := decodeConfig(data)
-	if err != nil {
-		return nil, nil, err
-	}
-	filter, err := l.block()
-	return c, filter, err
+	return decodeConfig(data)
 }
+
+// receiveFilter reads the second, and so waits until the starter has done its part.
+func (l link) receiveFilter() ([]byte, error) { return l.block() }
 
 func (l link) block() ([]byte, error) {
 	var size [4]byte

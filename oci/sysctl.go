@@ -105,3 +105,15 @@ func setSysctl(proc int, s sysctlConfig) error {
 	_, err = unix.Write(fd, []byte(s.Value))
 	return err
 }
+
+// namesInterface tells whether a parameter is of an interface that somebody else
+// puts into the container, so that it must be there first.
+func namesInterface(wanted map[string]string) bool {
+	for name := range wanted {
+		parts := strings.Split(sysctlFile(name), "/")
+		if len(parts) == 5 && parts[0] == "net" && (parts[2] == "conf" || parts[2] == "neigh") && parts[3] != "all" && parts[3] != "default" && parts[3] != "lo" {
+			return true
+		}
+	}
+	return false
+}

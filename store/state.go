@@ -109,6 +109,7 @@ func (c *Container) bury() (*State, error) {
 	if err := WriteState(c.Dir, state, Durable); err != nil {
 		return nil, err
 	}
+	c.store.ReleaseAll(c.Dir, c.ID)
 	c.store.Leave(c.ID)
 	return state, nil
 }

@@ -137,6 +137,9 @@ func (c *Command) Begin() (*Starting, error) {
 	return s, nil
 }
 
+// PID is the child's, before a Command with Reparent has forked once more.
+func (s *Starting) PID() int { return s.process.PID }
+
 // Finish is the second half of Start.
 func (s *Starting) Finish() (*Process, error) {
 	defer s.report.Close()

@@ -221,17 +221,18 @@ func (c *Conn) answer(want wire.Kind) (body []byte, files []*os.File, err error)
 	return nil, nil, &failure
 }
 
-// Detach tells the helper that the container has ended, and returns when nothing
-// answers for it any longer.
-func (c *Conn) Detach() error { return c.do(kindDetach, nil) }
+// Detach tells the helper that the container has ended. [Conn.AwaitEnd] returns when
+// nothing answers for the container any longer.
+func (c *Conn) Detach() error { return c.conn.Send(kindDetach, nil) }
 
-// AwaitEnd returns when the helper has ended. Nothing else may receive meanwhile.
+// AwaitEnd returns when the helper has detached the container or has ended. Nothing
+// else may receive meanwhile.
 func (c *Conn) AwaitEnd() {
 	for {
-		if _, _, files, err := c.conn.Recv(); err != nil {
+		k, _, files, err := c.conn.Recv()
+		wire.CloseAll(files)
+		if err != nil || k == kindDone {
 			return
-		} else {
-			wire.CloseAll(files)
 		}
 	}
 }

@@ -1,0 +1,200 @@
+// Package tun is the way out of N: the device "skiff0", to which N's kernel routes
+// every packet that is for none of its networks, and what the modules behind it need
+// to take packets apart and to make answers.
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/userns"
+)
+
+// Name is the device's name in N.
+const Name = "skiff0"
+
+// MaxMTU is the largest MTU that a TUN device can have: with it no datagram comes in fragments.
+const MaxMTU = 65535
+
+// node is where the kernel offers TUN devices.
+const node = "/dev/net/tun"
+
+// busy is how long a device may stay another helper's that is just being killed.
+const busy = 3 * time.Second
+
+// Device is the TUN device. Its methods may be called from several goroutines.
+type Device struct {
+	file *os.File // for reading, by the runtime's poller
+
+	mu sync.RWMutex // keeps fd from being closed under a write; a write to a TUN does not wait
+	fd int          // -1 after Close
+
+	queues sync.Pool // *queue
+}
+
+// Handlers take packets by their protocol, one packet at a time: a handler that waits
+// lets the device's queue overflow. A packet, its slices included, is valid during the call
+// only. A nil handler drops.
+type Handlers struct {
+	TCP, UDP, ICMP func(p *Packet) // ICMP is of the packet's family
+}
+
+// Open makes the device in n, or takes over the one that is there, and makes n send
+// everything that it has no network for to it: it sets up the loopback interface, the
+// kernel parameters and the routes that the kernel path needs. It is idempotent. The
+// device outlives the process; only one process can have it open.
+func Open(n *space.Space, mtu int) (*Device, error) {
+	var fd int
+	err := n.Do(func() error {
+		if err := prepare(); err != nil {
+			return err
+		}
+		var err error
+		if fd, err = attach(); err != nil {
+			return err
+		}
+		if err := lead(mtu); err != nil {
+			unix.Close(fd)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Not before TUNSETIFF: a TUN that is no device yet is always in error for the poller.
+	d := &Device{file: os.NewFile(uintptr(fd), Name), fd: fd}
+	d.queues.New = func() any { return new(queue) }
+	return d, nil
+}
+
+// attach opens the node and makes it the persistent device, with a virtio_net_hdr
+// before each packet, which lets checksums and segmentation be left to whoever needs them.
+func attach() (int, error) {
+	fd, err := unix.Open(node, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, &userns.HostError{What: "opening " + node, Hint: "sudo modprobe tun; in an outer container, pass the device " + node, Err: err}
+	}
+	if err := become(fd); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("making %s: %w", Name, err)
+	}
+	return fd, nil
+}
+
+func become(fd int) error {
+	ifreq, err := unix.NewIfreq(Name)
+	if err != nil {
+		return err
+	}
+	ifreq.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	for end := time.Now().Add(busy); ; time.Sleep(5 * time.Millisecond) {
+		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifreq)
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, offloadLen); err != nil {
+		return err
+	}
+	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
+		return err
+	}
+	const offloads = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads|unix.TUN_F_USO4|unix.TUN_F_USO6)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.2
+		err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offloads)
+	}
+	return err
+}
+
+// Serve reads packets and hands them out until Close, then returns nil. What is no
+// sound IP packet is dropped.
+func (d *Device) Serve(h Handlers) error {
+	buf := make([]byte, offloadLen+MaxMTU+1)
+	var p Packet
+	for {
+		n, err := d.file.Read(buf)
+		switch {
+		case errors.Is(err, os.ErrClosed):
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading from %s: %w", Name, err)
+		case n <= offloadLen:
+			continue
+		}
+		if p.parse(buf[offloadLen:n]) != nil {
+			continue
+		}
+		p.Offload.decode(buf)
+		if handle := h.of(p.Proto); handle != nil {
+			handle(&p)
+		}
+	}
+}
+
+func (h *Handlers) of(proto uint8) func(*Packet) {
+	switch proto {
+	case unix.IPPROTO_TCP:
+		return h.TCP
+	case unix.IPPROTO_UDP:
+		return h.UDP
+	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
+		return h.ICMP
+	}
+	return nil
+}
+
+// Write puts one whole IP packet with all its checksums into N, as if it had come
+// from the world. EAGAIN means that it was dropped.
+func (d *Device) Write(packet []byte) error {
+	return d.WriteParts(Offload{}, packet, nil)
+}
+
+// queue is the memory of one write.
+type queue struct {
+	head [offloadLen]byte
+	iov  [3][]byte
+}
+
+// WriteParts is Write for a packet in two parts, the second of which may be empty,
+// with work left to the kernel as o says.
+func (d *Device) WriteParts(o Offload, head, body []byte) error {
+	q := d.queues.Get().(*queue)
+	defer d.queues.Put(q)
+	o.encode(q.head[:])
+	q.iov = [3][]byte{q.head[:], head, body}
+	parts := q.iov[:]
+	if len(body) == 0 {
+		parts = parts[:2]
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.fd < 0 {
+		return os.ErrClosed
+	}
+	for {
+		_, err := unix.Writev(d.fd, parts)
+		if err != unix.EINTR {
+			q.iov = [3][]byte{}
+			return err
+		}
+	}
+}
+
+// Close lets go of the device, which stays in N. Serve returns.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	d.fd = -1
+	d.mu.Unlock()
+	return d.file.Close()
+}

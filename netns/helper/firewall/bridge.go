@@ -1,0 +1,57 @@
+package firewall
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Where fields are: frames (IEEE 802.3), ARP (RFC 826), IPv4 and IPv6.
+const (
+	frameSource   = 6
+	ipv4Source    = 12
+	ipv6Source    = 8
+	arpSender     = 14
+	adverTarget   = 8 // in a neighbour advertisement, RFC 4861 section 4.4
+	ethernetKinds = "\x00\x01\x08\x00\x06\x04"
+)
+
+// bridgeTable puts together what each frame passes that a container sends, before the
+// bridge looks at it and learns its source. A container with CAP_NET_RAW can write
+// any frame; none gets further that claims to be another's. Frames of other
+// protocols, and those with a VLAN's tag, end here as well.
+func (f *Firewall) bridgeTable(fresh bool) {
+	f.bridge = f.startTable(nftables.TableFamilyBridge, fresh)
+	f.bridgeSets()
+	s := &f.sets
+	c := f.startChain(f.bridge, "prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRef(-300), nftables.ChainPolicyDrop)
+	ipv4, ipv6, arp := etherType(0x08, 0x00), etherType(0x86, 0xdd), etherType(0x08, 0x06)
+
+	f.add(c, ipv4, sender(network(ipv4Source, 4, regKey3)), match{in(s.sources4, regKey)}, accept())
+	f.add(c, arp, match{network(0, uint32(len(ethernetKinds)), 1), equal(1, []byte(ethernetKinds)...)},
+		sender(network(arpSender, 4, regKey3)), match{in(s.sources4, regKey)}, accept())
+	// An advertisement speaks for the address in it, whatever its source is. Routers
+	// and redirects are N's to announce.
+	f.add(c, fromIn(s.trunks), accept())
+	for _, kind := range []byte{icmp6RouterAdvert, icmp6Redirect} {
+		f.add(c, ipv6, icmpType(unix.IPPROTO_ICMPV6, kind), drop())
+	}
+	f.add(c, ipv6, icmpType(unix.IPPROTO_ICMPV6, icmp6NeighborAdvert),
+		sender(transport(adverTarget, 16, regKey3)), match{notIn(s.sources6, regKey)}, drop())
+	f.add(c, ipv6, sender(network(ipv6Source, 16, regKey3)), match{in(s.sources6, regKey)}, accept())
+
+	// Frames to 01:80:c2:00:00:0x (spanning tree and the like) do not pass the chain
+	// above, yet the bridge learns their source.
+	c = f.startChain(f.bridge, "input", nftables.ChainHookInput, nftables.ChainPriorityRef(-300), nftables.ChainPolicyAccept)
+	f.add(c, match{
+		frame(0, 6, 1),
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 6, Mask: []byte{255, 255, 255, 255, 255, 0xf0}, Xor: make([]byte, 6)},
+		equal(1, 0x01, 0x80, 0xc2, 0, 0, 0),
+	}, drop())
+}
+
+// sender puts together the key of a source: port, MAC address and what load loads
+// into regKey3.
+func sender(load expr.Any) match {
+	return match{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regKey}, frame(frameSource, 6, regKey2), load}
+}

@@ -39,7 +39,7 @@ type Mapping struct {
 // themselves where it has none. Nothing is cached: there is no migration.
 func Current() (*Mapping, error) {
 	uid, gid := os.Geteuid(), os.Getegid()
-	if uid == 0 && mayMapAll() {
+	if Privileged() {
 		return rootMapping()
 	}
 	single := &Mapping{
@@ -101,6 +101,10 @@ func identity(path string) ([]IDMap, error) {
 	}
 	return have, nil
 }
+
+// Privileged tells whether the caller is root of its user namespace, with the
+// capabilities of one.
+func Privileged() bool { return os.Geteuid() == 0 && mayMapAll() }
 
 // mayMapAll tells whether the caller has CAP_SETUID and CAP_SETGID where it is.
 func mayMapAll() bool {

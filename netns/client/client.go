@@ -26,6 +26,10 @@ const (
 	LogName    = "log"
 )
 
+// PathVariable names the way out that the helper shall take: "netstack" for the one
+// that stands in where the kernel path cannot be had; empty chooses by probing.
+const PathVariable = "SKIFF_NETWORK_PATH"
+
 // Who is the helper's name in the store's live/.
 const Who = "helper"
 
@@ -131,7 +135,7 @@ func (s *Start) start() error {
 	cmd := &userns.Command{
 		Program: s.Program,
 		Args:    []string{Stage, s.Store.Root},
-		Env:     []string{"PATH=" + os.Getenv("PATH")},
+		Env:     []string{"PATH=" + os.Getenv("PATH"), PathVariable + "=" + os.Getenv(PathVariable)},
 		Files:   []userns.File{{Name: "ready", File: theirs}},
 		Session: true,
 	}
@@ -164,7 +168,14 @@ func (s *Start) start() error {
 }
 
 // enter starts the process in U and lets it go: it is init's child before long.
+//
+// Root's helper stays in root's own user namespace, as only there it may listen on
+// ports below 1024 of the host; it puts a child into U for the sake of N.
 func (s *Start) enter(cmd *userns.Command) error {
+	if !s.Inside && userns.Privileged() {
+		_, err := cmd.Start()
+		return err
+	}
 	if s.Inside {
 		process, err := cmd.Start()
 		if err != nil {
@@ -179,12 +190,12 @@ func (s *Start) enter(cmd *userns.Command) error {
 // Attach connects a container whose network namespace exists. Answered says how it
 // went; other things may be done before that is called.
 func (c *Conn) Attach(a Attach, namespace *os.File) error {
-	return c.conn.Send(kindAttach, a, namespace)
+	return c.conn.Send(KindAttach, a, namespace)
 }
 
 // Attached waits for the answer to Attach. N comes back as a file that is the caller's.
 func (c *Conn) Attached() (*Attached, *os.File, error) {
-	body, files, err := c.answer(kindAttached)
+	body, files, err := c.answer(KindAttached)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -211,7 +222,7 @@ func (c *Conn) answer(want wire.Kind) (body []byte, files []*os.File, err error)
 		return body, files, nil
 	}
 	wire.CloseAll(files)
-	if k != kindFailure {
+	if k != KindFailure {
 		return nil, nil, fmt.Errorf("talking to the network helper: unexpected message %d", k)
 	}
 	failure, err := wire.Decode[Failure](body)
@@ -223,7 +234,7 @@ func (c *Conn) answer(want wire.Kind) (body []byte, files []*os.File, err error)
 
 // Detach tells the helper that the container has ended. [Conn.AwaitEnd] returns when
 // nothing answers for the container any longer.
-func (c *Conn) Detach() error { return c.conn.Send(kindDetach, nil) }
+func (c *Conn) Detach() error { return c.conn.Send(KindDetach, nil) }
 
 // AwaitEnd returns when the helper has detached the container or has ended. Nothing
 // else may receive meanwhile.
@@ -231,24 +242,24 @@ func (c *Conn) AwaitEnd() {
 	for {
 		k, _, files, err := c.conn.Recv()
 		wire.CloseAll(files)
-		if err != nil || k == kindDone {
+		if err != nil || k == KindDone {
 			return
 		}
 	}
 }
 
 // Reload makes the helper read a container's network.json again.
-func (c *Conn) Reload(container string) error { return c.do(kindReload, Reload{container}) }
+func (c *Conn) Reload(container string) error { return c.do(KindReload, Reload{container}) }
 
 // Forget makes the helper take a removed network's interfaces away.
-func (c *Conn) Forget(network string) error { return c.do(kindForget, Forget{network}) }
+func (c *Conn) Forget(network string) error { return c.do(KindForget, Forget{network}) }
 
 // Status asks what the helper knows.
 func (c *Conn) Status() (*Status, error) {
-	if err := c.conn.Send(kindStatus, nil); err != nil {
+	if err := c.conn.Send(KindStatus, nil); err != nil {
 		return nil, fmt.Errorf("talking to the network helper: %w", err)
 	}
-	body, files, err := c.answer(kindReport)
+	body, files, err := c.answer(KindReport)
 	wire.CloseAll(files)
 	if err != nil {
 		return nil, err
@@ -264,7 +275,7 @@ func (c *Conn) do(k wire.Kind, body any) error {
 		}
 		return fmt.Errorf("talking to the network helper: %w", err)
 	}
-	_, files, err := c.answer(kindDone)
+	_, files, err := c.answer(KindDone)
 	wire.CloseAll(files)
 	return err
 }

@@ -24,16 +24,18 @@ import (
 //
 // After a new helper has taken over, the shims say Attach again: what exists is left
 // as it is, so connections between containers do not notice.
+//
+// The kinds of messages.
 const (
-	kindAttach wire.Kind = iota + 1
-	kindAttached
-	kindDetach
-	kindReload
-	kindForget
-	kindStatus
-	kindReport
-	kindDone
-	kindFailure
+	KindAttach wire.Kind = iota + 1
+	KindAttached
+	KindDetach
+	KindReload
+	KindForget
+	KindStatus
+	KindReport
+	KindDone
+	KindFailure
 )
 
 // Attach asks for the networks of a container, whose network namespace comes with it.

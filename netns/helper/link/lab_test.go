@@ -1,0 +1,185 @@
+package link
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/skiff-containers/skiff/internal/netlab"
+	"github.com/skiff-containers/skiff/netns/helper/firewall"
+	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/store"
+)
+
+func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+
+// lab is an N with its links and firewall.
+type lab struct {
+	t     testing.TB
+	n     *space.Space
+	links *Links
+	fire  *firewall.Firewall
+}
+
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	l := &lab{t: t, n: netlab.Space(t)}
+	l.must(l.n.Do(func() error {
+		for path, value := range map[string]string{
+			"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
+			"ipv6/conf/default/accept_dad": "0",
+		} {
+			if err := set(path, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	l.restart()
+	return l
+}
+
+// restart is what a new helper begins with.
+func (l *lab) restart() {
+	l.t.Helper()
+	var err error
+	l.fire, err = firewall.Setup(l.n, firewall.Config{TUN: "skiff0", TProxyPort: 7777})
+	l.must(err)
+	l.t.Cleanup(l.fire.Close)
+	l.links, err = New(l.n)
+	l.must(err)
+	l.t.Cleanup(l.links.Close)
+}
+
+func (l *lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// id is a made-up one of 64 digits.
+func id(of string) string {
+	sum := sha256.Sum256([]byte(of))
+	return hex.EncodeToString(sum[:])
+}
+
+// network is number k: 10.k.0.0/24 and fd00:k::/64.
+func network(name string, k int, options map[string]string) *store.Network {
+	n := &store.Network{Name: name, ID: id(fmt.Sprint(name, k)), Driver: "bridge", EnableIPv6: true, Options: options}
+	for _, p := range []string{fmt.Sprintf("10.%d.0.1/24", k), fmt.Sprintf("fd00:%d::1/64", k)} {
+		gateway := netip.MustParsePrefix(p)
+		n.Subnets = append(n.Subnets, store.Subnet{Subnet: gateway.Masked(), Gateway: gateway.Addr()})
+	}
+	return n
+}
+
+func (l *lab) ensure(n *store.Network) *store.Network {
+	l.t.Helper()
+	bridge, err := l.links.EnsureNetwork(n)
+	l.must(err)
+	var addresses []netip.Addr
+	for _, g := range gateways(n) {
+		addresses = append(addresses, g.Addr())
+	}
+	l.must(l.fire.Network(firewall.Network{
+		Bridge: bridge, Gateways: addresses, Internal: n.Internal, Open: n.Options["isolate"] == "false",
+		Separate: n.Options["com.docker.network.bridge.enable_icc"] == "false",
+	}))
+	return n
+}
+
+// endpoint is the container number i's in a network.
+func endpoint(n *store.Network, name string, i int, nth int) store.Endpoint {
+	gateway4, gateway6 := n.Subnets[0], n.Subnets[1]
+	four := gateway4.Subnet.Addr().As4()
+	four[2], four[3] = byte(i>>8), byte(i)
+	six := gateway6.Subnet.Addr().As16()
+	six[14], six[15] = byte(i>>8), byte(i)
+	return store.Endpoint{
+		Network: n.Name, NetworkID: n.ID, ID: id(name + n.Name), Interface: fmt.Sprintf("eth%d", nth),
+		MAC:  net.HardwareAddr{2, 0x42, four[0], four[1], four[2], four[3]}.String(),
+		IPv4: netip.PrefixFrom(netip.AddrFrom4(four), 24), IPv6: netip.PrefixFrom(netip.AddrFrom16(six), 64),
+		Gateway4: gateway4.Gateway, Gateway6: gateway6.Gateway,
+	}
+}
+
+// container is number i in each of the networks.
+func (l *lab) container(name string, i int, networks ...*store.Network) (*space.Space, *member.Member) {
+	l.t.Helper()
+	c := netlab.Space(l.t)
+	m := &member.Member{Attachment: &store.Attachment{Container: id(name), Name: name}, Networks: map[string]*store.Network{}}
+	for nth, n := range networks {
+		m.Attachment.Endpoints = append(m.Attachment.Endpoints, endpoint(n, name, i, nth))
+		m.Networks[n.Name] = n
+	}
+	l.attach(c, m)
+	return c, m
+}
+
+func (l *lab) attach(c *space.Space, m *member.Member) {
+	l.t.Helper()
+	l.must(l.links.Attach(c, m))
+	for i := range m.Attachment.Endpoints {
+		e := &m.Attachment.Endpoints[i]
+		mac, _ := net.ParseMAC(e.MAC)
+		var addresses []netip.Addr
+		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+			if p.IsValid() {
+				addresses = append(addresses, p.Addr())
+			}
+		}
+		l.must(l.fire.Admit(Port(e), firewall.Source{MAC: mac, Addresses: addresses}))
+	}
+}
+
+// serve echoes at an address in a space.
+func (l *lab) serve(s *space.Space, addr string) {
+	l.t.Helper()
+	var listener net.Listener
+	l.must(s.Do(func() (err error) {
+		listener, err = net.Listen("tcp", addr)
+		return err
+	}))
+	l.t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer c.Close(); io.Copy(c, c) }()
+		}
+	}()
+}
+
+// connectTo connects from a space; a connection that no answer comes to is an error at once.
+func connectTo(s *space.Space, addr string) (c net.Conn, err error) {
+	err = s.Do(func() error {
+		d := net.Dialer{Timeout: patience}
+		c, err = d.Dial("tcp", addr)
+		return err
+	})
+	return c, err
+}
+
+// echo says that what is sent comes back.
+func echo(c net.Conn, text string) error {
+	if _, err := io.WriteString(c, text); err != nil {
+		return err
+	}
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(c, got); err != nil {
+		return err
+	}
+	if string(got) != text {
+		return fmt.Errorf("%q came back as %q", text, got)
+	}
+	return nil
+}

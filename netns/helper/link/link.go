@@ -1,0 +1,182 @@
+// Package link makes the interfaces: the bridges in N, the veth pairs that join
+// containers to them, what lies in N for macvlan and overlay networks, and the
+// addresses and routes in containers. All of it is "make it so": what is right already
+// is left as it is, so that a new helper can go over everything without an established
+// connection noticing.
+//
+//	container                     N
+//	┌────────────────┐   ┌─────────────────────────────────────────────┐
+//	│ eth0 10.90.0.2 │═══│ sv…  ┐                                      │
+//	└────────────────┘   │      ├─ sk…  bridge, 10.90.0.1              │
+//	┌────────────────┐   │ sv…  ┘                                      │
+//	│ eth0 10.90.0.3 │═══│                                             │
+//	└────────────────┘   │ sm… ═ sn… ─ sk…   macvlan: eth0 lies on sm… │
+//	                     │ sx… ─ sk…         overlay: a vxlan          │
+//	                     └─────────────────────────────────────────────┘
+//
+// Names of interfaces in N come from the ids of networks and endpoints.
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"sync"
+
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/vishvananda/netlink"
+)
+
+// Links are the interfaces of one N. The methods may be called by several goroutines.
+type Links struct {
+	n    *space.Space
+	conn *conn
+
+	mu      sync.Mutex
+	bridges map[string]int    // the index of each bridge that is as it should be, by name
+	current map[string]string // name of a network → its bridge
+}
+
+// What N's interfaces are called, before 10 digits of an id: bridge, container's port,
+// macvlan's carrier and its port at the bridge, vxlan.
+const (
+	prefixBridge  = "sk"
+	prefixPort    = "sv"
+	prefixCarrier = "sm"
+	prefixUplink  = "sn"
+	prefixVxlan   = "sx"
+)
+
+var ours = regexp.MustCompile(`^s[kvmnx][0-9a-f]{10}$`)
+
+func name(prefix, id string) string { return prefix + id[:min(len(id), 10)] }
+
+// Bridge is the name of a network's bridge in N.
+func Bridge(n *store.Network) string { return name(prefixBridge, n.ID) }
+
+// Port is the name of the end in N of an endpoint's veth pair, which is a port of the
+// network's bridge.
+func Port(e *store.Endpoint) string { return name(prefixPort, e.ID) }
+
+// New begins with what an earlier helper left in N.
+func New(n *space.Space) (*Links, error) {
+	l := &Links{n: n, bridges: map[string]int{}, current: map[string]string{}}
+	err := n.Do(func() (err error) {
+		if err := parameters(); err != nil {
+			return err
+		}
+		if l.conn, err = dial(); err != nil {
+			return err
+		}
+		found, err := netlink.LinkList()
+		if err != nil {
+			return fmt.Errorf("listing interfaces: %w", err)
+		}
+		for _, f := range found {
+			if a := f.Attrs(); f.Type() == "bridge" && a.Alias != "" {
+				l.current[a.Alias] = a.Name
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close lets go of the connection to the kernel; the interfaces stay.
+func (l *Links) Close() { l.conn.close() }
+
+// parameters that N's interfaces are made with. None needs a link-local address of its
+// own; frames between ports of a bridge are not the business of N's IP rules, which
+// the module br_netfilter would make them, where the host has loaded it.
+func parameters() error {
+	for _, p := range []struct{ path, value string }{
+		{"ipv6/conf/default/addr_gen_mode", "1"},
+		{"bridge/bridge-nf-call-iptables", "0"},
+		{"bridge/bridge-nf-call-ip6tables", "0"},
+		{"bridge/bridge-nf-call-arptables", "0"},
+	} {
+		if err := set(p.path, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set writes a kernel parameter of the calling thread's network namespace, where
+// there is such a one and it has another value. Without IPv6 there is none of IPv6's.
+func set(path, value string) error {
+	path = "/proc/sys/net/" + path
+	old, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && string(old) == value+"\n" {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		return fmt.Errorf("setting %s: %w", path, err)
+	}
+	return nil
+}
+
+// Interfaces lists the names of all interfaces in N but lo.
+func (l *Links) Interfaces() ([]string, error) {
+	var names []string
+	err := l.n.Do(func() error {
+		found, err := netlink.LinkList()
+		for _, f := range found {
+			if a := f.Attrs(); a.Name != "lo" {
+				names = append(names, a.Name)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing interfaces: %w", err)
+	}
+	return names, nil
+}
+
+// Sweep removes those interfaces of N for containers and networks that nobody needs.
+// Each takes the kernel 10 ms and more.
+func (l *Links) Sweep(keep func(name string) bool) error {
+	names, err := l.Interfaces()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		if ours.MatchString(name) && !keep(name) {
+			errs = append(errs, l.remove(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove removes an interface of N, where it is there.
+func (l *Links) remove(name string) error {
+	l.mu.Lock()
+	delete(l.bridges, name)
+	l.mu.Unlock()
+	return l.conn.do(deleteLink(name))
+}
+
+// Detach removes an endpoint's interfaces, where they are still there: the end of a
+// container's network namespace removes them as well. It takes the kernel 10 ms and more.
+func (l *Links) Detach(e *store.Endpoint) error { return l.remove(Port(e)) }
+
+// Forget removes a network's interfaces.
+func (l *Links) Forget(n *store.Network) error {
+	l.mu.Lock()
+	if l.current[n.Name] == Bridge(n) {
+		delete(l.current, n.Name)
+	}
+	l.mu.Unlock()
+	var errs []error
+	for _, prefix := range []string{prefixVxlan, prefixUplink, prefixBridge} {
+		errs = append(errs, l.remove(name(prefix, n.ID)))
+	}
+	return errors.Join(errs...)
+}

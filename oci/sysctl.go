@@ -1,8 +1,10 @@
 package oci
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -68,6 +70,29 @@ func sysctlNamespace(file string) (uintptr, string) {
 	return 0, ""
 }
 
+// pingGroups is the range of groups that may ping without privileges (icmp(7)). The
+// kernel refuses one that reaches beyond the ids of the writer's user namespace.
+const pingGroups = "net/ipv4/ping_group_range"
+
+// existingGroups cuts the end of a range down to the highest group that exists here.
+func existingGroups(asked string) string {
+	var low, high, most uint64
+	if n, err := fmt.Sscan(asked, &low, &high); n != 2 || err != nil {
+		return asked
+	}
+	text, err := os.ReadFile("/proc/self/gid_map")
+	if err != nil {
+		return asked
+	}
+	for line := range strings.Lines(string(text)) {
+		var inside, outside, size uint64
+		if n, err := fmt.Sscan(line, &inside, &outside, &size); n == 3 && err == nil && size > 0 {
+			most = max(most, inside+size-1)
+		}
+	}
+	return fmt.Sprintf("%d %d", low, min(high, most))
+}
+
 // procRootInode is the inode of the root of every procfs (linux/proc_ns.h, PROC_ROOT_INO).
 const procRootInode = 1
 
@@ -88,7 +113,12 @@ func setSysctls(all []sysctlConfig) error {
 		return fmt.Errorf("setting kernel parameters: /proc is not what it should be")
 	}
 	for _, s := range all {
-		if err := setSysctl(proc, s); err != nil {
+		err := setSysctl(proc, s)
+		if errors.Is(err, unix.EINVAL) && s.File == pingGroups {
+			s.Value = existingGroups(s.Value)
+			err = setSysctl(proc, s)
+		}
+		if err != nil {
 			return fmt.Errorf("setting kernel parameter %q to %q: %w", s.Name, s.Value, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -61,11 +62,13 @@ func TestWorkdir(t *testing.T) {
 func TestHostname(t *testing.T) {
 	t.Parallel()
 	id := strings.Repeat("0123456789abcdef", 4)
-	if got := hostname("", "", id); got != "0123456789ab" {
-		t.Errorf("the hostname is %q", got)
+	p := &plan{record: &store.Record{ID: id}, network: &netns.Request{Mode: netns.Bridge}}
+	if got, err := p.hostname(""); got != "0123456789ab" || err != nil {
+		t.Errorf("the hostname is %q, %v", got, err)
 	}
-	if got := hostname("mine", "host", id); got != "mine" {
-		t.Errorf("the hostname is %q", got)
+	p.network.Mode = netns.Host
+	if got, err := p.hostname("mine"); got != "mine" || err != nil {
+		t.Errorf("the hostname is %q, %v", got, err)
 	}
 	for _, bad := range []string{"a b", "a\nb", strings.Repeat("x", 65), "-x", "a/b", "a#b"} {
 		if checkHostname(bad) == nil {

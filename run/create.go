@@ -31,15 +31,12 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := newPlan(o, img, detached)
+	p, err := newPlan(e.Store, o, img, detached)
 	if err != nil {
 		return nil, nil, err
 	}
 	if p.record.Driver, err = e.driver(); err != nil {
 		return nil, nil, err
-	}
-	if o.Network == "" || o.Network == "default" {
-		e.sayOnce("default-network", netns.DefaultNotice)
 	}
 	undoCID, err := writeCIDFile(o.CIDFile, p.record.ID)
 	if err != nil {
@@ -162,13 +159,13 @@ func fill(dir string, p *plan, config, filter []byte, d store.Durability) error 
 	if err := fresh(dir, fileContainer, containerEnv(p.record), 0o644, store.Fleeting); err != nil {
 		return err
 	}
-	return networkFiles(dir, p.network, p.record.Config.Hostname)
+	return networkFiles(dir, p.network.Mode, p.record.Config.Hostname)
 }
 
 // networkFiles writes the files that tell a container where it is. Each start
 // writes them anew, so they need not survive a power cut.
 func networkFiles(dir string, m netns.Mode, hostname string) error {
-	resolv, err := netns.Resolv()
+	resolv, err := netns.Resolv(nil, store.DNS{})
 	if err != nil {
 		return fmt.Errorf("reading the host's resolver: %w", err)
 	}
@@ -176,7 +173,7 @@ func networkFiles(dir string, m netns.Mode, hostname string) error {
 		name string
 		data []byte
 	}{
-		{fileHosts, netns.Hosts(m, hostname)},
+		{fileHosts, netns.Hosts(m, hostname, nil, nil)},
 		{fileHostname, []byte(hostname + "\n")},
 		{fileResolv, resolv},
 	} {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/registry"
 	"github.com/skiff-containers/skiff/store"
 )
@@ -44,7 +45,7 @@ type CreateOptions struct {
 	User        string
 	Entrypoint  *string // nil: the image's; "" clears it
 	Hostname    string
-	Network     string
+	Network     netns.Options
 	PID         string
 	Volumes     []string // -v
 	Mounts      []string // --mount

@@ -46,6 +46,10 @@ func (e *Engine) launchBy(shim *conmon.Shim, c *store.Container, r *store.Record
 			return nil, fmt.Errorf("starting container %q: %w", r.Name, err)
 		}
 	}
+	stillThere, err := e.joinPeer(c, r)
+	if err != nil {
+		return nil, err
+	}
 	setup, err := e.setup(c, r, attach)
 	if err != nil {
 		return nil, err
@@ -60,6 +64,12 @@ func (e *Engine) launchBy(shim *conmon.Shim, c *store.Container, r *store.Record
 	session, entry, err := begun.Begin(setup, direct)
 	if entry != nil {
 		e.tellMapping(entry)
+	}
+	if err == nil {
+		if err = stillThere(); err != nil {
+			session.Close()
+			return nil, errors.Join(err, endAbandoned(c))
+		}
 	}
 	return session, err
 }
@@ -134,4 +144,13 @@ func (e *Engine) abandon(c *store.Container, r *store.Record) {
 	if err := remove(c); err != nil && !errors.Is(err, store.ErrNoContainer) {
 		e.say(err.Error())
 	}
+}
+
+// endAbandoned ends a container that was started and must not have been.
+func endAbandoned(c *store.Container) error {
+	state, err := c.State()
+	if err != nil || state.Status != store.Running {
+		return err
+	}
+	return state.Init.KillAndWait(killLimit)
 }

@@ -14,13 +14,14 @@ import (
 // plan is all that is known of a container before anything of it exists.
 type plan struct {
 	record   *store.Record
-	network  netns.Mode
+	network  *netns.Request
+	peer     *store.Container // whose network it shares; nil mostly
 	security security
 }
 
 // newPlan joins what the user asked for with what the image says. Nothing is
 // made yet; what cannot be had is refused here.
-func newPlan(o *CreateOptions, img *store.Image, detached bool) (*plan, error) {
+func newPlan(s *store.Store, o *CreateOptions, img *store.Image, detached bool) (*plan, error) {
 	r := &store.Record{
 		ID:      store.NewID(),
 		Name:    o.Name,
@@ -31,8 +32,7 @@ func newPlan(o *CreateOptions, img *store.Image, detached bool) (*plan, error) {
 		return nil, fmt.Errorf("invalid container name %q: two or more of [a-zA-Z0-9_.-], a letter or digit first", o.Name)
 	}
 	p := &plan{record: r}
-	var err error
-	if p.network, err = netns.Parse(o.Network); err != nil {
+	if err := p.joinNetworks(s, o); err != nil {
 		return nil, err
 	}
 	if err := p.config(o, &img.Config, detached); err != nil {
@@ -69,7 +69,9 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 	if err := checkHostname(o.Hostname); err != nil {
 		return err
 	}
-	c.Hostname = hostname(o.Hostname, o.Network, r.ID)
+	if c.Hostname, err = p.hostname(o.Hostname); err != nil {
+		return err
+	}
 	if c.User = o.User; c.User == "" {
 		c.User = image.User
 	}
@@ -84,18 +86,25 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 	return attachments(c, o.Attach, detached)
 }
 
-// hostname is the one asked for, else the host's where its network is asked for,
-// else the beginning of the id.
-func hostname(asked, network, id string) string {
+// hostname is the one asked for, else that of the host or container whose network is
+// shared, else the beginning of the id.
+func (p *plan) hostname(asked string) (string, error) {
 	if asked != "" {
-		return asked
+		return asked, nil
 	}
-	if netns.Mode(network) == netns.Host {
+	if p.network.Mode == netns.Host {
 		if name, err := os.Hostname(); err == nil && checkHostname(name) == nil {
-			return name
+			return name, nil
 		}
 	}
-	return id[:12]
+	if p.peer != nil {
+		r, err := p.peer.Record()
+		if err != nil {
+			return "", err
+		}
+		return r.Config.Hostname, nil
+	}
+	return p.record.ID[:12], nil
 }
 
 // attachments is Docker's rule for the streams that the creator is connected to.
@@ -126,8 +135,10 @@ func attachments(c *store.Config, streams []string, detached bool) error {
 func (p *plan) hostConfig(o *CreateOptions) (err error) {
 	h := &p.record.HostConfig
 	*h = store.HostConfig{
-		AutoRemove: o.AutoRemove, NetworkMode: string(p.network), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
+		AutoRemove: o.AutoRemove, NetworkMode: string(p.network.Mode), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
 		GroupAdd: o.GroupAdd, Init: o.Init, ContainerIDFile: o.CIDFile, RestartPolicy: store.RestartPolicy{Name: "no"},
+		DNS: p.network.DNS.Servers, DNSSearch: p.network.DNS.Search, DNSOptions: p.network.DNS.Options,
+		ExtraHosts: p.network.Hosts, Links: p.network.Links, Sysctls: p.network.Sysctls,
 	}
 	switch o.PID {
 	case "", "private":

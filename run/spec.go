@@ -2,9 +2,11 @@ package run
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -31,7 +33,7 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 		},
 		Hostname: c.Hostname,
 		Mounts:   mounts,
-		Linux:    &specs.Linux{Namespaces: p.namespaces()},
+		Linux:    &specs.Linux{Namespaces: p.namespaces(), Sysctl: p.sysctls()},
 	}
 	if !h.Privileged && !p.security.unmasked {
 		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = maskedPaths(), readonlyPaths[:]
@@ -47,9 +49,23 @@ func (p *plan) namespaces() []specs.LinuxNamespace {
 	if p.record.HostConfig.PidMode != "host" {
 		all = append(all, specs.LinuxNamespace{Type: specs.PIDNamespace})
 	}
-	if p.network.Private() {
-		all = append(all, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	if p.network.Mode != netns.Host {
+		// That of another container is a path which its next start changes: see joinPeer.
+		all = append(all, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: p.network.Mode.Path()})
 	}
+	return all
+}
+
+// sysctls are those asked for, over the two that let any user of a container ping
+// and serve on low ports, as Docker and podman have it. The runtime cuts the range of
+// groups down to those that exist in the container.
+func (p *plan) sysctls() map[string]string {
+	all := map[string]string{}
+	if p.network.Mode.Private() {
+		all["net.ipv4.ping_group_range"] = "0 2147483647"
+		all["net.ipv4.ip_unprivileged_port_start"] = "0"
+	}
+	maps.Copy(all, p.record.HostConfig.Sysctls)
 	return all
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -16,7 +17,7 @@ func testSpec(t *testing.T, o CreateOptions) (*specs.Spec, *store.Record) {
 		o.Image = "busybox"
 	}
 	img := &store.Image{ID: "sha256:x", Platform: "linux/amd64", Config: store.ImageConfig{Cmd: []string{"sh"}, User: "daemon", StopSignal: "SIGQUIT"}}
-	p, err := newPlan(&o, img, false)
+	p, err := newPlan(nil, &o, img, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func hasNamespace(spec *specs.Spec, kind specs.LinuxNamespaceType) bool {
 
 func TestSpecDefaults(t *testing.T) {
 	t.Parallel()
-	spec, r := testSpec(t, CreateOptions{Network: "none"})
+	spec, r := testSpec(t, CreateOptions{Network: netns.Options{Networks: []string{"none"}}})
 	if got := strings.Join(spec.Process.Args, " "); got != "sh" {
 		t.Errorf("the process is %q", got)
 	}
@@ -70,7 +71,7 @@ func TestSpecDefaults(t *testing.T) {
 // refuses new mounts of it.
 func TestSpecHostNamespaces(t *testing.T) {
 	t.Parallel()
-	spec, _ := testSpec(t, CreateOptions{Network: "host", PID: "host"})
+	spec, _ := testSpec(t, CreateOptions{Network: netns.Options{Networks: []string{"host"}}, PID: "host"})
 	if hasNamespace(spec, specs.NetworkNamespace) || hasNamespace(spec, specs.PIDNamespace) {
 		t.Errorf("namespaces are %+v", spec.Linux.Namespaces)
 	}
@@ -83,7 +84,7 @@ func TestSpecHostNamespaces(t *testing.T) {
 
 func TestSpecPrivileged(t *testing.T) {
 	t.Parallel()
-	spec, _ := testSpec(t, CreateOptions{Privileged: true, Network: "none"})
+	spec, _ := testSpec(t, CreateOptions{Privileged: true, Network: netns.Options{Networks: []string{"none"}}})
 	if len(spec.Process.Capabilities.Bounding) != len(capabilities) {
 		t.Errorf("%d capabilities", len(spec.Process.Capabilities.Bounding))
 	}
@@ -143,7 +144,7 @@ func TestPlanRefusals(t *testing.T) {
 	for words, o := range map[string]CreateOptions{
 		"invalid container name":       {Name: "a b"},
 		`invalid container name "x"`:   {Name: "x"},
-		"network \"bridge\"":           {Network: "bridge"},
+		"conflicting options":          {Network: netns.Options{Networks: []string{"host", "none"}}},
 		"pid namespace":                {PID: "container:x"},
 		"invalid signal":               {StopSignal: "SIGNONSENSE"},
 		"unknown capability":           {CapAdd: []string{"x"}},
@@ -152,7 +153,7 @@ func TestPlanRefusals(t *testing.T) {
 		"hostname":                     {Hostname: "a b"},
 		"invalid stream":               {Attach: []string{"stdlog"}},
 	} {
-		if _, err := newPlan(&o, img, false); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := newPlan(nil, &o, img, false); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%+v gives %v, want words %q", o, err, words)
 		}
 	}

@@ -56,7 +56,11 @@ func (p *plan) mounts(dir string) ([]specs.Mount, error) {
 		if p.record.HostConfig.ReadonlyRootfs {
 			options = append(options, "ro")
 		}
-		own = append(own, specs.Mount{Destination: f.target, Type: "bind", Source: filepath.Join(dir, f.file), Options: options})
+		from := dir
+		if p.peer != nil && f.file != fileContainer {
+			from = p.peer.Dir // who shares a network shares its names
+		}
+		own = append(own, specs.Mount{Destination: f.target, Type: "bind", Source: filepath.Join(from, f.file), Options: options})
 	}
 	slices.SortStableFunc(own, func(a, b specs.Mount) int { return depth(a.Destination) - depth(b.Destination) })
 	all = append(all, own...)
@@ -83,7 +87,7 @@ func (p *plan) kernelMounts() []specs.Mount {
 	}
 	sys := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: restricted()}
 	readonly := "ro"
-	if p.network == netns.Host {
+	if p.network.Mode == netns.Host {
 		// The kernel lets only the owner of a network namespace mount its sysfs.
 		sys = specs.Mount{Destination: "/sys", Type: "bind", Source: "/sys", Options: restricted("rbind", "rslave")}
 		readonly = "rro"

@@ -15,6 +15,25 @@ type Record struct {
 	Args       []string // its arguments
 	Config     Config
 	HostConfig HostConfig
+	Networks   []EndpointConfig `json:",omitempty"` // in the order asked; the first is HostConfig.NetworkMode
+}
+
+// EndpointConfig is what was asked of a container's place in one network: Docker's
+// EndpointSettings object, as far as it is asked and not told.
+type EndpointConfig struct {
+	Network    string            // name
+	IPAMConfig *EndpointIPAM     `json:",omitempty"`
+	Links      []string          `json:",omitempty"` // "container" or "container:alias"
+	Aliases    []string          `json:",omitempty"`
+	MacAddress string            `json:",omitempty"`
+	DriverOpts map[string]string `json:",omitempty"`
+	GwPriority int               `json:",omitempty"`
+}
+
+// EndpointIPAM are addresses that were asked for.
+type EndpointIPAM struct {
+	IPv4Address string `json:",omitempty"`
+	IPv6Address string `json:",omitempty"`
 }
 
 // ImageRef says which image a container was made from.
@@ -53,7 +72,7 @@ type Config struct {
 // HostConfig is the part of what was asked that concerns this host (Docker's HostConfig object).
 type HostConfig struct {
 	AutoRemove      bool
-	NetworkMode     string   // "none", "host"
+	NetworkMode     string   // "bridge", "none", "host", "container:<id>", "ns:<path>", "pasta", or a network's name
 	PidMode         string   // "" or "host"
 	Binds           []string // as -v gave them: source:target[:options]
 	Mounts          []Mount  // as --mount and -v gave them, parsed
@@ -71,6 +90,12 @@ type HostConfig struct {
 	Init            bool
 	ContainerIDFile string
 	RestartPolicy   RestartPolicy
+	DNS             []string          `json:"Dns"`
+	DNSOptions      []string          `json:"DnsOptions"`
+	DNSSearch       []string          `json:"DnsSearch"` // "." for none at all
+	ExtraHosts      []string          // name:address, name:host-gateway
+	Links           []string          `json:",omitempty"` // "container" or "container:alias", in the first network
+	Sysctls         map[string]string `json:",omitempty"`
 }
 
 // Mount is a file system put into the container.

@@ -1,0 +1,145 @@
+package netns
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+)
+
+// Plan gives a container its place in the networks that it wants, addresses and
+// all, for one start; nil where it has none of skiff's networks. The caller holds
+// the container's start lock, writes the result by [store.WriteAttachment] and sees
+// to [store.Store.ReleaseAll] at the end. Where Plan fails it keeps no address.
+func Plan(s *store.Store, r *store.Record) (a *store.Attachment, err error) {
+	mode := Mode(r.HostConfig.NetworkMode)
+	if !mode.Served() {
+		return nil, nil
+	}
+	h := &r.HostConfig
+	a = &store.Attachment{
+		Container: r.ID, Name: r.Name, Hostname: r.Config.Hostname,
+		DNS: store.DNS{Servers: h.DNS, Search: h.DNSSearch, Options: h.DNSOptions},
+	}
+	if driver, options := mode.Driver(); driver != "" {
+		a.Driver, a.Options = driver, driverOptions(driver, options)
+		return a, nil
+	}
+	if err := Probe(); err != nil {
+		return nil, err
+	}
+	wanted, err := s.Wanted(r)
+	if err != nil {
+		return nil, err
+	}
+	for i, want := range wanted {
+		if i == 0 {
+			want.Links = append(slices.Clip(want.Links), h.Links...)
+		}
+		if err := Join(s, a, want); err != nil {
+			release(s, a)
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func release(s *store.Store, a *store.Attachment) {
+	for i := range a.Endpoints {
+		Leave(s, a.Container, &a.Endpoints[i])
+	}
+}
+
+// Leave gives the addresses of an endpoint back.
+func Leave(s *store.Store, container string, e *store.Endpoint) {
+	s.Release(e.Network, e.IPv4.Addr(), container)
+	s.Release(e.Network, e.IPv6.Addr(), container)
+}
+
+// Join adds a place in one network to an attachment, and leases its addresses.
+func Join(s *store.Store, a *store.Attachment, want store.EndpointConfig) error {
+	n, err := Network(s, want.Network)
+	if err != nil {
+		return err
+	}
+	e := store.Endpoint{
+		Network: n.Name, NetworkID: n.ID, ID: store.NewID(), MAC: want.MacAddress,
+		Aliases: want.Aliases, Priority: want.GwPriority, Options: want.DriverOpts,
+	}
+	if e.Interface, err = interfaceName(a, want.DriverOpts[OptionInterface]); err != nil {
+		return fmt.Errorf("joining network %q: %w", n.Name, err)
+	}
+	for _, link := range want.Links {
+		if e.Links == nil {
+			e.Links = map[string]string{}
+		}
+		name, alias := SplitLink(link)
+		e.Links[alias] = name
+	}
+	if err := addresses(s, a.Container, n, &e, want.IPAMConfig); err != nil {
+		return err
+	}
+	if e.MAC == "" {
+		e.MAC = macOf(e.IPv4.Addr())
+	}
+	if want.DriverOpts[OptionHostLoopback] == "true" || n.Options[OptionHostLoopback] == "true" {
+		a.HostLoopback = true
+	}
+	a.Endpoints = append(a.Endpoints, e)
+	return nil
+}
+
+// addresses leases what the network has of each family.
+func addresses(s *store.Store, container string, n *store.Network, e *store.Endpoint, asked *store.EndpointIPAM) (err error) {
+	var want4, want6 netip.Addr
+	if asked != nil {
+		want4, _ = netip.ParseAddr(asked.IPv4Address) // checked when the container was created
+		want6, _ = netip.ParseAddr(asked.IPv6Address)
+	}
+	e.Static = want4.IsValid() || want6.IsValid()
+	if e.IPv4, e.Gateway4, err = lease(s, n, true, want4, container); err != nil {
+		return err
+	}
+	if !n.EnableIPv6 {
+		if want6.IsValid() {
+			s.Release(n.Name, e.IPv4.Addr(), container)
+			return &userns.HostError{
+				What: fmt.Sprintf("giving address %s: network %q has no IPv6", want6, n.Name),
+				Hint: "skiff network create --ipv6 makes one that has",
+			}
+		}
+		return nil
+	}
+	if e.IPv6, e.Gateway6, err = lease(s, n, false, want6, container); err != nil {
+		s.Release(n.Name, e.IPv4.Addr(), container)
+	}
+	return err
+}
+
+// interfaceName is the one asked for, else the first of eth0, eth1, … that is free.
+func interfaceName(a *store.Attachment, asked string) (string, error) {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(a.Endpoints, func(e store.Endpoint) bool { return e.Interface == name })
+	}
+	if asked != "" {
+		if taken(asked) {
+			return "", fmt.Errorf("interface name %q is given to two networks", asked)
+		}
+		return asked, nil
+	}
+	for i := 0; ; i++ {
+		if name := "eth" + strconv.Itoa(i); !taken(name) {
+			return name, nil
+		}
+	}
+}
+
+// macOf derives a MAC address from an IPv4 address, as Docker did for long: locally
+// administered, and the same whenever the address is, so that no neighbour's cache is stale.
+func macOf(addr netip.Addr) string {
+	b := addr.As4()
+	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+}

@@ -1,0 +1,153 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/netns"
+	"github.com/skiff-containers/skiff/oci"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+)
+
+// joinNetworks reads what is asked of networks, and looks up what it names.
+func (p *plan) joinNetworks(s *store.Store, o *CreateOptions) (err error) {
+	asked := o.Network
+	asked.Hostname = o.Hostname != ""
+	if p.network, err = asked.Parse(); err != nil {
+		return err
+	}
+	if ref := p.network.Mode.Container(); ref != "" {
+		if p.peer, err = s.Find(ref); err != nil {
+			return fmt.Errorf("joining the network of a container: %w", err)
+		}
+		p.network.Mode = netns.Mode("container:" + p.peer.ID)
+		return nil
+	}
+	for _, link := range p.network.Links {
+		name, _ := netns.SplitLink(link)
+		if _, err := s.Find(name); err != nil {
+			return fmt.Errorf("could not get container for %s: %w", name, err)
+		}
+	}
+	for i := range p.network.Endpoints {
+		e := &p.network.Endpoints[i]
+		n, err := findNetwork(s, e.Network)
+		if err != nil {
+			return err
+		}
+		e.Network = n
+	}
+	if p.network.Mode.Networks() {
+		p.network.Mode = netns.Mode(p.network.Endpoints[0].Network)
+	}
+	p.record.Networks = p.network.Endpoints
+	return nil
+}
+
+// findNetwork resolves a network's name, its id, or a unique beginning of that, to
+// its name. It wraps store.ErrNoNetwork. The default network exists always.
+func findNetwork(s *store.Store, ref string) (name string, err error) {
+	if ref == string(netns.Bridge) {
+		return ref, nil
+	}
+	n, err := s.Network(ref)
+	if err == nil {
+		return n.Name, nil
+	}
+	if !errors.Is(err, store.ErrNoNetwork) {
+		return "", err
+	}
+	all, err := s.Networks()
+	if err != nil {
+		return "", err
+	}
+	for _, n := range all {
+		if ref == "" || len(ref) > len(n.ID) || n.ID[:len(ref)] != ref {
+			continue
+		}
+		if name != "" {
+			return "", fmt.Errorf("%w: %s", errSeveralNetworks, ref)
+		}
+		name = n.Name
+	}
+	if name == "" {
+		return "", fmt.Errorf("network %s not found: %w", ref, store.ErrNoNetwork)
+	}
+	return name, nil
+}
+
+var errSeveralNetworks = errors.New("several networks match")
+
+// joinPeer makes the config of a container that shares another one's network lead to
+// that one as it runs now. Check tells afterwards whether it still did so when the
+// namespace was entered: as long as the process lives, its number means no other.
+func (e *Engine) joinPeer(c *store.Container, r *store.Record) (check func() error, err error) {
+	ref := netns.Mode(r.HostConfig.NetworkMode).Container()
+	if ref == "" {
+		return func() error { return nil }, nil
+	}
+	refusal := &userns.HostError{
+		What: fmt.Sprintf("cannot join network of a non running container: %.12s", ref),
+		Hint: fmt.Sprintf("skiff start %.12s", ref),
+	}
+	peer, err := e.Store.Find(ref)
+	if err != nil {
+		return nil, fmt.Errorf("joining the network of a container: %w", err)
+	}
+	state, err := peer.State()
+	if err != nil {
+		return nil, err
+	}
+	if state.Status != store.Running {
+		return nil, refusal
+	}
+	pidfd, err := state.Init.Open()
+	if err != nil {
+		return nil, err
+	}
+	if pidfd == nil {
+		return nil, refusal
+	}
+	pidfd.Close()
+	if err := rewriteSpec(c.Dir, func(s *specs.Spec) {
+		for i := range s.Linux.Namespaces {
+			if n := &s.Linux.Namespaces[i]; n.Type == specs.NetworkNamespace {
+				n.Path = fmt.Sprintf("/proc/%d/ns/net", state.Init.PID)
+			}
+		}
+	}); err != nil {
+		return nil, err
+	}
+	return func() error {
+		pidfd, err := state.Init.Open()
+		if err == nil && pidfd == nil {
+			return refusal
+		}
+		if pidfd != nil {
+			pidfd.Close()
+		}
+		return err
+	}, nil
+}
+
+// rewriteSpec changes a container's config, under its lock.
+func rewriteSpec(dir string, change func(*specs.Spec)) error {
+	path := filepath.Join(dir, fileConfig)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	spec, err := oci.DecodeSpec(data)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	change(spec)
+	if data, err = oci.EncodeSpec(spec); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return store.WriteFile(path, data, store.Fleeting)
+}

@@ -1,0 +1,119 @@
+package ports
+
+import (
+	"sync/atomic"
+
+	"github.com/skiff-containers/skiff/netns/helper/listen"
+	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/relay"
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"golang.org/x/sys/unix"
+)
+
+// loop is a thread that serves ports, with what all ports share on it.
+type loop struct {
+	*relay.Loop
+	all   *[]*loop // of the publisher
+	batch *batch   // of datagrams
+	// spare is a descriptor to be given up when there is no other, so that a
+	// connection can be taken out of a listener's queue and refused.
+	spare int
+}
+
+func newLoop(n *space.Space, all *[]*loop) (*loop, error) {
+	r, err := relay.Start(n)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{Loop: r, all: all, batch: newBatch(), spare: -1}
+	l.save()
+	return l, nil
+}
+
+func (l *loop) save() {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		fd = -1
+	}
+	l.spare = fd
+}
+
+func (l *loop) close() {
+	l.Close()
+	if l.spare >= 0 {
+		unix.Close(l.spare)
+	}
+}
+
+// counts are what a container has open, on all loops.
+type counts struct {
+	open  atomic.Int64
+	limit int64
+}
+
+// share is what one loop has of a container's ports. It belongs to the loop's thread.
+type share struct {
+	loop      *loop
+	counts    *counts
+	member    *member.Member
+	routes    routes
+	listeners map[*listen.Socket]*listener
+	datagrams map[*listen.Socket]*datagrams
+	pairs     map[*relay.Pair]struct{}
+	tuples    map[tuple]struct{} // of UDP flows
+	ended     bool
+}
+
+func newShare(l *loop, c *counts) *share {
+	return &share{loop: l, counts: c, listeners: map[*listen.Socket]*listener{}, datagrams: map[*listen.Socket]*datagrams{},
+		pairs: map[*relay.Pair]struct{}{}, tuples: map[tuple]struct{}{}}
+}
+
+// serve makes the share's ports be these. TCP listeners are served by all loops,
+// UDP ports by the container's home.
+func (s *share) serve(m *member.Member, to routes, sockets []*listen.Socket, home bool) error {
+	s.member, s.routes = m, to
+	wanted := map[*listen.Socket]bool{}
+	for _, socket := range sockets {
+		wanted[socket] = true
+		var err error
+		switch {
+		case socket.Port.Protocol == "tcp" && s.listeners[socket] == nil:
+			err = s.listen(socket)
+		case socket.Port.Protocol == "udp" && home && s.datagrams[socket] == nil:
+			err = s.receive(socket)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for socket, l := range s.listeners {
+		if !wanted[socket] {
+			s.loop.Remove(socket.FD, l.token)
+			delete(s.listeners, socket)
+		}
+	}
+	for socket, d := range s.datagrams {
+		if !wanted[socket] {
+			d.end()
+			delete(s.datagrams, socket)
+		}
+	}
+	return nil
+}
+
+// end stops serving. The sockets are closed by the caller, when all loops have ended.
+func (s *share) end() {
+	s.ended = true
+	for socket, l := range s.listeners {
+		s.loop.Remove(socket.FD, l.token)
+	}
+	for _, d := range s.datagrams {
+		d.end()
+	}
+	clear(s.listeners)
+	clear(s.datagrams)
+	for pair := range s.pairs {
+		pair.End()
+	}
+}

@@ -1,0 +1,250 @@
+// Package relay moves bytes between pairs of TCP sockets: a few threads wait for all
+// of them by epoll(7), so that a connection costs neither a goroutine nor a buffer
+// while it rests, and splice(2) carries what comes in bulk.
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"golang.org/x/sys/unix"
+)
+
+// Loop is one thread that serves descriptors. It is in a network namespace, so that
+// the sockets which its handlers make belong there without any hand-over.
+type Loop struct {
+	space *space.Space
+	epoll int
+	wake  int // an eventfd
+
+	mu     sync.Mutex
+	calls  []func()
+	closed bool
+
+	// What follows is the thread's own.
+	slots   []slot
+	free    []int32
+	again   []*Pair // have more to move than one turn allows
+	turn    []*Pair
+	pairs   map[*Pair]struct{}
+	buffer  []byte
+	tickers []func(now time.Time) bool
+	now     time.Time
+	ended   chan struct{}
+}
+
+// Handler is told what a descriptor is ready for (EPOLLIN and so on).
+type Handler interface{ Ready(events uint32) }
+
+// slot is what an event leads to. The generation tells an event for a descriptor
+// that was dropped meanwhile from one for its successor.
+type slot struct {
+	handler    Handler
+	generation int32
+}
+
+// Token names a descriptor that a loop serves.
+type Token struct{ index, generation int32 }
+
+const (
+	bufferSize = 64 << 10
+	eventCount = 256
+	tickPeriod = time.Second
+)
+
+// ErrClosed: the loop has ended.
+var ErrClosed = errors.New("the relay has ended")
+
+// Start makes a loop in a network namespace.
+func Start(n *space.Space) (*Loop, error) {
+	s, err := space.Open(n.File()) // a thread of its own: Do never returns before Close
+	if err != nil {
+		return nil, err
+	}
+	l := &Loop{space: s, epoll: -1, wake: -1, buffer: make([]byte, bufferSize), pairs: map[*Pair]struct{}{}, ended: make(chan struct{}), now: time.Now()}
+	l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	}
+	if err == nil {
+		_, err = l.Add(l.wake, unix.EPOLLIN, alarm{l})
+	}
+	if err != nil {
+		l.release()
+		return nil, fmt.Errorf("starting a relay: %w", err)
+	}
+	go l.space.Do(func() error { l.run(); return nil })
+	return l, nil
+}
+
+func (l *Loop) release() {
+	for _, fd := range []int{l.wake, l.epoll} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	l.space.Close()
+}
+
+// Close resets all pairs and ends the thread. Other descriptors stay the callers'.
+func (l *Loop) Close() {
+	l.post(func() {
+		for p := range l.pairs {
+			p.Reset()
+		}
+		l.mu.Lock()
+		l.closed = true
+		l.mu.Unlock()
+	})
+	<-l.ended
+}
+
+// Call runs f on the loop's thread, between events, and returns when it has run. It
+// must not be called from there.
+func (l *Loop) Call(f func()) error {
+	done := make(chan struct{})
+	if !l.post(func() { f(); close(done) }) {
+		return ErrClosed
+	}
+	select {
+	case <-done:
+		return nil
+	case <-l.ended:
+		return ErrClosed
+	}
+}
+
+// Later runs f when the events of this turn are handled; false after the loop's end.
+func (l *Loop) Later(f func()) bool { return l.post(f) }
+
+// post queues f for the loop's thread.
+func (l *Loop) post(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.calls = append(l.calls, f)
+	unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	return true
+}
+
+// alarm runs what post queued.
+type alarm struct{ loop *Loop }
+
+func (a alarm) Ready(uint32) {
+	var count [8]byte
+	unix.Read(a.loop.wake, count[:])
+	a.loop.mu.Lock()
+	calls := a.loop.calls
+	a.loop.calls = nil
+	a.loop.mu.Unlock()
+	for _, f := range calls {
+		f()
+	}
+}
+
+// Add serves a descriptor, which stays the caller's. On the loop's thread only, as all that follows.
+func (l *Loop) Add(fd int, events uint32, h Handler) (Token, error) {
+	t := l.take(h)
+	event := unix.EpollEvent{Events: events, Fd: t.index, Pad: t.generation}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		l.Drop(t)
+		return Token{}, fmt.Errorf("watching a socket: %w", err)
+	}
+	return t, nil
+}
+
+func (l *Loop) take(h Handler) Token {
+	if n := len(l.free); n > 0 {
+		i := l.free[n-1]
+		l.free = l.free[:n-1]
+		l.slots[i].handler = h
+		return Token{i, l.slots[i].generation}
+	}
+	l.slots = append(l.slots, slot{handler: h})
+	return Token{index: int32(len(l.slots) - 1)}
+}
+
+// Drop forgets a descriptor, before the caller closes it: closing takes it out of epoll.
+func (l *Loop) Drop(t Token) {
+	if s := &l.slots[t.index]; s.generation == t.generation && s.handler != nil {
+		s.handler = nil
+		s.generation++
+		l.free = append(l.free, t.index)
+	}
+}
+
+// Remove is Drop for a descriptor that stays open, here or in another process.
+func (l *Loop) Remove(fd int, t Token) {
+	unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	l.Drop(t)
+}
+
+// Tick calls f about once a second until it returns false.
+func (l *Loop) Tick(f func(now time.Time) bool) { l.tickers = append(l.tickers, f) }
+
+// Now is the time at which the events being handled were received.
+func (l *Loop) Now() time.Time { return l.now }
+
+// Buffer is 64 KB for use during one Ready.
+func (l *Loop) Buffer() []byte { return l.buffer }
+
+func (l *Loop) run() {
+	defer close(l.ended)
+	defer l.release()
+	events := make([]unix.EpollEvent, eventCount)
+	ticked := time.Now()
+	for !l.over() {
+		n, err := unix.EpollWait(l.epoll, events, l.patience())
+		if err != nil && err != unix.EINTR {
+			return
+		}
+		l.now = time.Now()
+		for _, e := range events[:max(n, 0)] {
+			if s := l.slots[e.Fd]; s.generation == e.Pad && s.handler != nil {
+				s.handler.Ready(e.Events)
+			}
+		}
+		l.turn, l.again = l.again, l.turn[:0]
+		for i, p := range l.turn {
+			l.turn[i] = nil
+			p.queued = false
+			p.pump()
+		}
+		if len(l.tickers) > 0 && l.now.Sub(ticked) >= tickPeriod {
+			ticked = l.now
+			l.tick()
+		}
+	}
+}
+
+func (l *Loop) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// patience is how long epoll may wait, in milliseconds.
+func (l *Loop) patience() int {
+	switch {
+	case len(l.again) > 0:
+		return 0
+	case len(l.tickers) > 0:
+		return int(tickPeriod / time.Millisecond)
+	}
+	return -1
+}
+
+func (l *Loop) tick() {
+	tickers := l.tickers
+	l.tickers = nil // f may call Tick
+	for _, f := range tickers {
+		if f(l.now) {
+			l.tickers = append(l.tickers, f)
+		}
+	}
+}

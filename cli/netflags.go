@@ -28,7 +28,7 @@ func addPlace(flags *pflag.FlagSet, n *netns.Options) {
 	flags.StringVar(&n.IPv4, "ip", "", "IPv4 address (e.g., 172.30.100.104)")
 	flags.StringVar(&n.IPv6, "ip6", "", "IPv6 address (e.g., 2001:db8::33)")
 	listVar(flags, &n.Links, "link", "", "Add link to another container")
-	listVar(flags, &n.LinkLocalIPs, "link-local-ip", "", "Container IPv4/IPv6 link-local addresses (refused: the kernel gives them)")
+	listVar(flags, &n.LinkLocalIPs, "link-local-ip", "", "Container IPv4/IPv6 link-local addresses")
 }
 
 // alias makes a further name for a flag that help does not show.

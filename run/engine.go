@@ -46,6 +46,9 @@ type CreateOptions struct {
 	Entrypoint  *string // nil: the image's; "" clears it
 	Hostname    string
 	Network     netns.Options
+	Publish     []string // -p
+	PublishAll  bool
+	Expose      []string
 	PID         string
 	Volumes     []string // -v
 	Mounts      []string // --mount

@@ -41,6 +41,9 @@ func newPlan(s *store.Store, o *CreateOptions, img *store.Image, detached bool) 
 	if err := p.hostConfig(o); err != nil {
 		return nil, err
 	}
+	if err := p.joinPorts(o, img.Config.ExposedPorts); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -81,7 +84,7 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 		return err
 	}
 	c.StopTimeout = o.StopTimeout
-	c.Image, c.Volumes, c.ExposedPorts = o.Image, image.Volumes, image.ExposedPorts
+	c.Image, c.Volumes = o.Image, image.Volumes
 	c.Tty, c.OpenStdin = o.TTY, o.Interactive
 	return attachments(c, o.Attach, detached)
 }

@@ -69,14 +69,8 @@ type MountPoint struct {
 type NetworkSettings struct {
 	SandboxID  string
 	SandboxKey string
-	Ports      map[string][]PortBinding
+	Ports      map[string][]store.PortBinding
 	Networks   map[string]NetworkEndpoint
-}
-
-// PortBinding is one published port.
-type PortBinding struct {
-	HostIp   string
-	HostPort string
 }
 
 // NetworkEndpoint is a container's place in one network.

@@ -72,10 +72,12 @@ type Config struct {
 // HostConfig is the part of what was asked that concerns this host (Docker's HostConfig object).
 type HostConfig struct {
 	AutoRemove      bool
-	NetworkMode     string   // "bridge", "none", "host", "container:<id>", "ns:<path>", "pasta", or a network's name
-	PidMode         string   // "" or "host"
-	Binds           []string // as -v gave them: source:target[:options]
-	Mounts          []Mount  // as --mount and -v gave them, parsed
+	NetworkMode     string                   // "bridge", "none", "host", "container:<id>", "ns:<path>", "pasta", or a network's name
+	PidMode         string                   // "" or "host"
+	PortBindings    map[string][]PortBinding // by container port, "80/tcp"
+	PublishAllPorts bool                     // each exposed port that PortBindings does not name, at any port
+	Binds           []string                 // as -v gave them: source:target[:options]
+	Mounts          []Mount                  // as --mount and -v gave them, parsed
 	Tmpfs           map[string]string
 	CapAdd          []string
 	CapDrop         []string
@@ -96,6 +98,12 @@ type HostConfig struct {
 	ExtraHosts      []string          // name:address, name:host-gateway
 	Links           []string          `json:",omitempty"` // "container" or "container:alias", in the first network
 	Sysctls         map[string]string `json:",omitempty"`
+}
+
+// PortBinding is where the host has a port of a container's.
+type PortBinding struct {
+	HostIp   string
+	HostPort string // as asked "8080", "8000-8010" or "" for any; as it is, a number
 }
 
 // Mount is a file system put into the container.

@@ -1,0 +1,320 @@
+// Package tcp is the kernel path: the connections of containers to the world, between
+// kernel sockets at both ends.
+//
+//	container ──SYN──▶ N: routed to the device ──▶ Handle: dials from the host's network
+//	                                                ├─ refused, unreachable → answers so
+//	                                                ├─ timed out, dropped   → silence
+//	                                                └─ connected → writes the same SYN back into the device
+//	N: a SYN from the device → tproxy to the listener; the kernel completes the handshake
+//	   accepted: the flow of that four-tuple, relayed between the two sockets from then on
+//
+// A SYN waits for the host's answer, so a container sees the world's answer and nothing
+// is promised that does not hold. The interface is the admission: only the helper writes
+// to the device, so there is no list of admitted tuples that a port used again could
+// find its old self in. The rules that lead packets so are package firewall's.
+//
+// Nothing here waits: dials, accepts and transfers are steps that events drive, on a few
+// threads (workers). A flow costs two descriptors and some hundred octets, no
+// goroutine and, while nothing moves, no pipe.
+package tcp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/netns/helper/tun"
+)
+
+const (
+	// maxPending is what one container may have begun and not brought to an end.
+	maxPending = 1024
+	// maxFlows is what all may have, each half of it at most; less where there are
+	// fewer descriptors.
+	maxFlows = 65536
+)
+
+// maxWorkers bounds the threads that carry data: each fills a core with some 25 Gbit/s.
+const maxWorkers = 4
+
+// Config is what a Path is made of.
+type Config struct {
+	N         *space.Space
+	Device    *tun.Device // whose handler of TCP calls Handle
+	Directory *member.Directory
+}
+
+// Path is the kernel path. Its methods may be called from several goroutines.
+type Path struct {
+	Config
+	port      uint16
+	listeners [2]int // IPv4, IPv6; -1: IPv6 is off
+	workers   []*worker
+	running   sync.WaitGroup
+	next      atomic.Uint32 // the worker that the next flow goes to
+	limit     int           // flows in all
+	pipes     atomic.Int32
+
+	inside sync.RWMutex // held by Handle, so that Close closes nothing under it
+
+	mu      sync.Mutex
+	closed  bool
+	pending map[key]*flow // dialling and admitted
+	usage   map[string]*usage
+	total   int
+	sweep   *time.Timer // runs while there is a pending flow
+}
+
+// usage is what a container has open.
+type usage struct {
+	flows int
+	pipes atomic.Int32
+}
+
+// key is a flow as the container sees it.
+type key struct{ src, dst netip.AddrPort }
+
+// Start makes the listeners in N and the workers. The caller then has the firewall
+// lead SYNs from the device to ListenPort.
+func Start(c Config) (*Path, error) {
+	p := &Path{Config: c, pending: map[key]*flow{}, usage: map[string]*usage{}}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("reading the limit of descriptors: %w", err)
+	}
+	p.limit = int(min(limit.Cur*2/5, maxFlows)) // two for each flow; the rest for pipes and for others
+	if err := c.N.Do(p.listen); err != nil {
+		return nil, fmt.Errorf("listening for the kernel path: %w", err)
+	}
+	for range min(maxWorkers, runtime.GOMAXPROCS(0)) {
+		w, err := newWorker(p)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.workers = append(p.workers, w)
+	}
+	for _, l := range p.listeners {
+		if l < 0 {
+			continue
+		}
+		if err := p.workers[0].watch(l, 0); err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
+	for _, w := range p.workers {
+		p.running.Go(w.run)
+	}
+	return p, nil
+}
+
+// ListenPort is where the firewall has to lead a SYN from the device (nft's tproxy), in
+// both families.
+func (p *Path) ListenPort() uint16 { return p.port }
+
+// Handle takes a TCP packet from the device.
+func (p *Path) Handle(packet *tun.Packet) {
+	t, ok := tun.ParseTCP(packet.Payload)
+	if !ok || packet.Fragment {
+		return
+	}
+	p.inside.RLock()
+	defer p.inside.RUnlock()
+	switch t.Flags & (tun.FIN | tun.SYN | tun.RST | tun.ACK) {
+	case tun.SYN:
+		p.syn(packet, t)
+	case tun.FIN, tun.ACK, tun.FIN | tun.ACK, tun.SYN | tun.ACK:
+		// Of a flow that nobody has: its helper died.
+		if m, _ := p.Directory.Of(packet.Src); m != nil {
+			p.reset(packet, t)
+		}
+	}
+}
+
+// maxSYN is how long a SYN may be. One with data asks for TCP Fast Open, for which the
+// listener hands out no cookie.
+const maxSYN = 512
+
+func (p *Path) syn(packet *tun.Packet, t tun.TCP) {
+	if len(packet.Bytes) > maxSYN {
+		return
+	}
+	k := key{netip.AddrPortFrom(packet.Src, t.SrcPort), netip.AddrPortFrom(packet.Dst, t.DstPort)}
+	if p.repeated(k, packet) {
+		return
+	}
+	target, m, err := p.Directory.Target(packet.Src, k.dst)
+	if m == nil {
+		return
+	}
+	if err != nil {
+		p.reset(packet, t)
+		return
+	}
+	f := newFlow(k, m, packet)
+	if p.enter(f) {
+		p.dial(f, target)
+	}
+}
+
+// repeated deals with a SYN of a flow that is under way.
+func (p *Path) repeated(k key, packet *tun.Packet) bool {
+	p.mu.Lock()
+	f := p.pending[k]
+	var admitted bool
+	if f != nil {
+		f.remember(packet) // the same port may have begun again, with another sequence number
+		admitted = f.state.Load() == admittedState
+	}
+	p.mu.Unlock()
+	if admitted {
+		p.Device.WriteParts(packet.Offload, packet.Bytes, nil)
+		p.accept(f)
+	}
+	return f != nil
+}
+
+// enter makes a flow known, unless there are too many. A SYN that finds no room is
+// dropped and comes again.
+func (p *Path) enter(f *flow) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := f.member.ID()
+	u := p.usage[id]
+	if u == nil {
+		u = &usage{}
+	}
+	if p.closed || p.total >= p.limit || u.flows >= p.limit/2 {
+		return false
+	}
+	if f.member.Pending.Add(1) > maxPending {
+		f.member.Pending.Add(-1)
+		return false
+	}
+	f.usage = u
+	p.usage[id] = u
+	u.flows++
+	p.total++
+	p.pending[f.key] = f
+	if p.sweep == nil {
+		p.sweep = time.AfterFunc(sweepEvery, p.collect)
+	}
+	return true
+}
+
+// claim takes a flow out of the pending ones. Only who claims it may close it or
+// go on with it. The caller holds p.mu.
+func (p *Path) claim(f *flow) bool {
+	if p.pending[f.key] != f {
+		return false
+	}
+	delete(p.pending, f.key)
+	f.member.Pending.Add(-1)
+	return true
+}
+
+// leave forgets a flow that holds no descriptor any more.
+func (p *Path) leave(f *flow) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total--
+	if f.usage.flows--; f.usage.flows == 0 {
+		delete(p.usage, f.member.ID())
+	}
+}
+
+// sweepEvery is how often flows that came to nothing are looked for.
+const sweepEvery = 500 * time.Millisecond
+
+// collect ends pending flows whose container does not ask any more.
+func (p *Path) collect() {
+	var gone []*flow
+	now := time.Now()
+	p.mu.Lock()
+	for _, f := range p.pending {
+		if now.After(f.deadline) && p.claim(f) {
+			gone = append(gone, f)
+		}
+	}
+	p.sweep = nil
+	if len(p.pending) > 0 && !p.closed {
+		p.sweep = time.AfterFunc(sweepEvery, p.collect)
+	}
+	p.mu.Unlock()
+	for _, f := range gone {
+		p.abandon(f)
+	}
+}
+
+// Drop ends all flows of a container with a reset: it has left, or its networks are others.
+func (p *Path) Drop(id string) { p.drop(func(f *flow) bool { return f.member.ID() == id }) }
+
+func (p *Path) drop(which func(*flow) bool) {
+	var gone []*flow
+	p.mu.Lock()
+	for _, f := range p.pending {
+		if which(f) && p.claim(f) {
+			gone = append(gone, f)
+		}
+	}
+	p.mu.Unlock()
+	for _, f := range gone {
+		p.abandon(f)
+	}
+	for _, w := range p.workers {
+		w.drop(which)
+	}
+}
+
+// Flows tells how many flows there are, pending ones included.
+func (p *Path) Flows() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total
+}
+
+// Close ends all flows with a reset, and what carries them. The device stays open.
+func (p *Path) Close() {
+	p.mu.Lock()
+	again := p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if again {
+		return
+	}
+	p.inside.Lock() // none comes in any more
+	p.inside.Unlock()
+	p.drop(func(*flow) bool { return true })
+	for _, w := range p.workers {
+		w.stop()
+	}
+	p.running.Wait()
+	for _, w := range p.workers {
+		w.close()
+	}
+	for _, l := range p.listeners {
+		if l >= 0 {
+			unix.Close(l)
+		}
+	}
+}
+
+// reset answers a segment with a reset.
+func (p *Path) reset(packet *tun.Packet, t tun.TCP) {
+	var buf [60]byte
+	if answer := tun.AppendReset(buf[:0], packet, t); len(answer) > 0 {
+		p.Device.Write(answer)
+	}
+}
+
+// errNoPort: no port was free in both families.
+var errNoPort = errors.New("no port is free in both families")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/skiff-containers/skiff/netns/client"
 	"github.com/skiff-containers/skiff/oci"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,7 +19,8 @@ import (
 type network struct {
 	shim      *shim
 	start     client.Start
-	namespace *os.File // the container's
+	namespace *os.File   // the container's
+	sockets   []*os.File // on ports that only the first helper may have had a right to
 
 	mu     sync.Mutex
 	conn   *client.Conn
@@ -50,12 +52,12 @@ func (n *network) begin(pid int) (err error) {
 	if n.namespace, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", pid)); err != nil {
 		return fmt.Errorf("opening the container's network namespace: %w", err)
 	}
-	n.conn.Attach(n.request(), n.namespace) // await sees what goes wrong
+	n.ask() // await sees what goes wrong
 	return nil
 }
 
-func (n *network) request() client.Attach {
-	return client.Attach{Container: n.shim.setup.Container, Dir: n.shim.setup.Dir}
+func (n *network) ask() error {
+	return n.conn.Attach(n.shim.setup.Container, n.namespace, n.sockets...)
 }
 
 // await returns when the container is connected, and enters N. It runs on the main
@@ -76,9 +78,13 @@ func (n *network) await() error {
 // needed it, is replaced.
 func (n *network) attached() (*os.File, error) {
 	for try := 1; ; try++ {
-		_, space, err := n.conn.Attached()
+		space, sockets, err := n.conn.Attached()
+		if err == nil {
+			n.keep(sockets)
+			return space, nil
+		}
 		if !errors.Is(err, client.ErrHelperDied) || try > 3 {
-			return space, err
+			return nil, err
 		}
 		if err := n.reconnect(); err != nil {
 			return nil, err
@@ -96,7 +102,13 @@ func (n *network) reconnect() error {
 	defer n.mu.Unlock()
 	n.conn.Close()
 	n.conn = conn
-	return conn.Attach(n.request(), n.namespace)
+	return n.ask()
+}
+
+// keep takes sockets over that the next helper is to be given.
+func (n *network) keep(sockets []*os.File) {
+	wire.CloseAll(n.sockets)
+	n.sockets = sockets
 }
 
 // connect starts a helper where none runs. It is forked from a thread of the host's
@@ -133,9 +145,10 @@ func (n *network) reattach() error {
 	if err := n.reconnect(); err != nil {
 		return err
 	}
-	_, space, err := n.conn.Attached()
+	space, sockets, err := n.conn.Attached()
 	if err == nil {
 		space.Close()
+		n.keep(sockets)
 	}
 	return err
 }
@@ -165,6 +178,7 @@ func (n *network) end(watched bool) {
 		conn.AwaitEnd()
 	}
 	conn.Close()
+	n.keep(nil)
 	if n.namespace != nil {
 		n.namespace.Close()
 	}

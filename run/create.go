@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
@@ -159,29 +158,10 @@ func fill(dir string, p *plan, config, filter []byte, d store.Durability) error 
 	if err := fresh(dir, fileContainer, containerEnv(p.record), 0o644, store.Fleeting); err != nil {
 		return err
 	}
-	return networkFiles(dir, p.network.Mode, p.record.Config.Hostname)
-}
-
-// networkFiles writes the files that tell a container where it is. Each start
-// writes them anew, so they need not survive a power cut.
-func networkFiles(dir string, m netns.Mode, hostname string) error {
-	resolv, err := netns.Resolv(nil, store.DNS{})
-	if err != nil {
-		return fmt.Errorf("reading the host's resolver: %w", err)
+	if p.network.Mode.Served() {
+		return nil // addresses are given out when it starts
 	}
-	for _, f := range []struct {
-		name string
-		data []byte
-	}{
-		{fileHosts, netns.Hosts(m, hostname, nil, nil)},
-		{fileHostname, []byte(hostname + "\n")},
-		{fileResolv, resolv},
-	} {
-		if err := fresh(dir, f.name, f.data, 0o644, store.Fleeting); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeNetworkFiles(dir, p.record, nil, nil)
 }
 
 // fresh writes a file that no other process reads yet.

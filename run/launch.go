@@ -8,7 +8,6 @@ import (
 	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/conmon/program"
-	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -23,26 +22,27 @@ func (e *Engine) prepare(id string) (*conmon.Shim, error) {
 
 // launch starts a container that exists already.
 func (e *Engine) launch(c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (*conmon.Session, error) {
-	return e.launchBy(nil, c, r, attach, direct)
+	return e.launchBy(nil, e.beginNetworking(r), c, r, attach, direct)
 }
 
 // launchBy starts a container that does not run, by a shim that was prepared or,
 // where that is nil, another one, and returns once its process was executed. The
-// error wraps store.ErrRunning where it runs already.
-func (e *Engine) launchBy(shim *conmon.Shim, c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (session *conmon.Session, err error) {
+// error wraps store.ErrRunning where it runs already. n is closed.
+func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, r *store.Record, attach conmon.Attach, direct [3]*os.File) (session *conmon.Session, err error) {
 	defer func() {
 		if shim != nil {
 			shim.Abandon()
 		}
+		n.close()
 	}()
 	lock, state, err := c.LockStart()
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Unlock()
-	if !state.StartedAt.IsZero() || !r.HostConfig.AutoRemove {
+	if n != nil || !state.StartedAt.IsZero() || !r.HostConfig.AutoRemove {
 		// The host's resolver and hosts may have changed since the files were made.
-		if err := networkFiles(c.Dir, netns.Mode(r.HostConfig.NetworkMode), r.Config.Hostname); err != nil {
+		if err := e.join(c, r); err != nil {
 			return nil, fmt.Errorf("starting container %q: %w", r.Name, err)
 		}
 	}
@@ -50,7 +50,16 @@ func (e *Engine) launchBy(shim *conmon.Shim, c *store.Container, r *store.Record
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil && n != nil {
+			e.Store.ReleaseAll(c.Dir, c.ID) // nobody else does where there was no shim
+		}
+	}()
 	setup, err := e.setup(c, r, attach)
+	if err != nil {
+		return nil, err
+	}
+	helper, err := n.files()
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +70,7 @@ func (e *Engine) launchBy(shim *conmon.Shim, c *store.Container, r *store.Record
 	}
 	begun := shim
 	shim = nil // it is no longer ours to abandon
-	session, entry, err := begun.Begin(setup, direct)
+	session, entry, err := begun.Begin(setup, direct, helper...)
 	if entry != nil {
 		e.tellMapping(entry)
 	}

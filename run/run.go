@@ -26,6 +26,7 @@ func (e *Engine) Run(ctx context.Context, o *CreateOptions, a AttachOptions) (id
 	c, r := b.container, b.record
 	if err := ctx.Err(); err != nil {
 		b.shim.Abandon()
+		b.network.close()
 		e.abandon(c, r)
 		return c.ID, Outcome{}, err
 	}
@@ -64,6 +65,7 @@ type newborn struct {
 	container *store.Container
 	record    *store.Record
 	shim      *conmon.Shim
+	network   *networking
 	intent    func() // takes back the note that a --rm container is about to be started
 }
 
@@ -85,6 +87,7 @@ func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *
 				return err
 			}
 		}
+		b.network = e.beginNetworking(r)
 		b.shim, err = e.prepare(r.ID)
 		return err
 	})
@@ -92,6 +95,7 @@ func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *
 		if b.shim != nil {
 			b.shim.Abandon()
 		}
+		b.network.close()
 		b.done()
 		return nil, err
 	}
@@ -100,7 +104,7 @@ func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *
 
 // launchNew starts a newborn. Where that fails, one made with --rm is removed.
 func (e *Engine) launchNew(b *newborn, attach conmon.Attach, direct [3]*os.File) (*conmon.Session, error) {
-	session, err := e.launchBy(b.shim, b.container, b.record, attach, direct)
+	session, err := e.launchBy(b.shim, b.network, b.container, b.record, attach, direct)
 	if err != nil {
 		e.abandon(b.container, b.record)
 	}

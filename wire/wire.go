@@ -132,7 +132,7 @@ func (c *Conn) Recv() (k Kind, body []byte, files []*os.File, err error) {
 		c.buffer = make([]byte, MaxPacket)
 	}
 	var n, rightsLength, flags int
-	var rights [64]byte // room for three descriptors and more
+	var rights [256]byte // room for sixty descriptors
 	if e := c.raw.Read(func(fd uintptr) bool {
 		for {
 			n, rightsLength, flags, _, err = unix.Recvmsg(int(fd), c.buffer, rights[:], unix.MSG_CMSG_CLOEXEC)

@@ -26,6 +26,13 @@ const (
 	LogName    = "log"
 )
 
+// The third argument of the helper, where it has one: it was started by a shim, in a
+// copy of whose mount namespace it is; or by root, outside of U.
+const (
+	Inside  = "inside"
+	Outside = "outside"
+)
+
 // PathVariable names the way out that the helper shall take: "netstack" for the one
 // that stands in where the kernel path cannot be had; empty chooses by probing.
 const PathVariable = "SKIFF_NETWORK_PATH"
@@ -141,7 +148,9 @@ func (s *Start) start() error {
 	}
 	if s.Inside {
 		cmd.Unshare = unix.CLONE_NEWNS // away from the caller's, where a container's root is mounted
-		cmd.Args = append(cmd.Args, "inside")
+		cmd.Args = append(cmd.Args, Inside)
+	} else if userns.Privileged() {
+		cmd.Args = append(cmd.Args, Outside)
 	}
 	err := s.enter(cmd)
 	theirs.Close()
@@ -172,7 +181,7 @@ func (s *Start) start() error {
 // Root's helper stays in root's own user namespace, as only there it may listen on
 // ports below 1024 of the host; it puts a child into U for the sake of N.
 func (s *Start) enter(cmd *userns.Command) error {
-	if !s.Inside && userns.Privileged() {
+	if cmd.Args[len(cmd.Args)-1] == Outside {
 		_, err := cmd.Start()
 		return err
 	}
@@ -187,24 +196,24 @@ func (s *Start) enter(cmd *userns.Command) error {
 	return err
 }
 
-// Attach connects a container whose network namespace exists. Answered says how it
-// went; other things may be done before that is called.
-func (c *Conn) Attach(a Attach, namespace *os.File) error {
-	return c.conn.Send(KindAttach, a, namespace)
+// Attach connects a container whose network namespace exists. Attached says how it
+// went; other things may be done before that is called. Sockets are those that an
+// earlier Attached has given.
+func (c *Conn) Attach(container string, namespace *os.File, sockets ...*os.File) error {
+	return c.conn.Send(KindAttach, Attach{container}, append([]*os.File{namespace}, sockets...)...)
 }
 
-// Attached waits for the answer to Attach. N comes back as a file that is the caller's.
-func (c *Conn) Attached() (*Attached, *os.File, error) {
-	body, files, err := c.answer(KindAttached)
+// Attached waits for the answer to Attach. The files are the caller's: N, and the
+// sockets on ports that another helper may have no right to.
+func (c *Conn) Attached() (space *os.File, sockets []*os.File, err error) {
+	_, files, err := c.answer(KindAttached)
 	if err != nil {
 		return nil, nil, err
 	}
-	attached, err := wire.Decode[Attached](body)
-	if err != nil || len(files) != 1 {
-		wire.CloseAll(files)
-		return nil, nil, errors.Join(err, unix.EPROTO)
+	if len(files) == 0 {
+		return nil, nil, fmt.Errorf("talking to the network helper: %w", unix.EPROTO)
 	}
-	return &attached, files[0], nil
+	return files[0], files[1:], nil
 }
 
 // ErrHelperDied: the helper ended before it answered. Another one may be asked.

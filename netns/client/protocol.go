@@ -11,7 +11,7 @@ import (
 //
 //	client                                  helper
 //	  │ Attach{container} + its netns   ──▶   │   a shim, before its container's program starts
-//	  │  ◀── Attached{ports} + N | Failure    │   interfaces, addresses, routes, names and ports are there
+//	  │  ◀── Attached + N | Failure           │   interfaces, addresses, routes, names and ports are there
 //	  │ Detach                          ──▶   │   at the container's end
 //	  │  ◀── Done                             │   its names and ports are gone
 //
@@ -38,18 +38,12 @@ const (
 	KindFailure
 )
 
-// Attach asks for the networks of a container, whose network namespace comes with it.
-type Attach struct {
-	Container string // id
-	Dir       string // its folder: network.json is read there
-	PID       int    // the first process of the container, in the sender's PID namespace
-}
+// Attach asks for the networks of a container. Its network namespace comes with it,
+// and then the sockets that an earlier helper had given to keep.
+type Attach struct{ Container string }
 
-// Attached says that the container is connected. N, the namespace of the user's
-// networks, comes with it: who holds it keeps the networks through a helper's death.
-type Attached struct {
-	Ports []store.Port // published, with the host's real ports
-}
+// MaxSockets is how many sockets go with a message at most.
+const MaxSockets = 32
 
 // Reload asks to make true what network.json of an attached container says now.
 type Reload struct{ Container string }

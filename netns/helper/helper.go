@@ -1,0 +1,133 @@
+package helper
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/skiff-containers/skiff/netns/client"
+	"github.com/skiff-containers/skiff/netns/helper/dns"
+	"github.com/skiff-containers/skiff/netns/helper/firewall"
+	"github.com/skiff-containers/skiff/netns/helper/icmp"
+	"github.com/skiff-containers/skiff/netns/helper/link"
+	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/ports"
+	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/netns/helper/tcp"
+	"github.com/skiff-containers/skiff/netns/helper/tun"
+	"github.com/skiff-containers/skiff/netns/helper/udp"
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
+)
+
+// helper is the state of the stage "skiff-network".
+type helper struct {
+	store  *store.Store
+	folder *os.File // the store's folder "helper"
+	alive  *os.File // locked
+	held   *os.File // its end ends the holder
+	holder *userns.Process
+	space  *space.Space // N
+
+	listener *os.File
+	busy     busy
+
+	directory member.Directory
+	device    *tun.Device
+	way       way // out for TCP
+	udp       *udp.Path
+	icmp      *icmp.Path
+	firewall  *firewall.Firewall
+	links     *link.Links
+	dns       *dns.Server
+	ports     *ports.Publisher
+	why       string // the kernel path cannot be had, or was not wanted
+
+	mu       sync.Mutex
+	attached map[string]*attachment // by container
+	leaving  map[string]chan struct{}
+
+	networks sync.Mutex // held while networks are made and removed
+	known    map[string]*network
+
+	logMu  sync.Mutex
+	logged map[string]time.Time
+}
+
+// way is how TCP gets out: the kernel path, or netstack.
+type way interface {
+	Handle(*tun.Packet)
+	Close()
+}
+
+// furnish makes all that is there before the first container.
+func (h *helper) furnish() (err error) {
+	h.attached, h.leaving, h.known = map[string]*attachment{}, map[string]chan struct{}{}, map[string]*network{}
+	if h.device, err = tun.Open(h.space, tun.MaxMTU); err != nil {
+		return err
+	}
+	port, err := h.openWay()
+	if err != nil {
+		return err
+	}
+	if h.firewall, err = firewall.Setup(h.space, firewall.Config{TUN: tun.Name, TProxyPort: port}); err != nil {
+		return err
+	}
+	for _, weakness := range []error{h.firewall.Opaque(), h.firewall.Weak()} {
+		if weakness != nil {
+			h.logf("%v", weakness)
+		}
+	}
+	if h.links, err = link.New(h.space); err != nil {
+		return err
+	}
+	if h.udp, err = udp.Start(udp.Config{Device: h.device, Directory: &h.directory, MTU: link.MTU}); err != nil {
+		return err
+	}
+	if h.icmp, err = icmp.Start(icmp.Config{Device: h.device, Directory: &h.directory}); err != nil {
+		return err
+	}
+	if h.ports, err = ports.Start(ports.Config{N: h.space, Directory: &h.directory}); err != nil {
+		return err
+	}
+	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf"})
+	go func() {
+		err := h.device.Serve(tun.Handlers{TCP: h.way.Handle, UDP: h.udp.Handle, ICMP: h.icmp.Handle})
+		if err != nil {
+			// Without it nothing gets out: the shims start another helper.
+			h.logf("reading packets: %v", err)
+			os.Exit(1)
+		}
+	}()
+	return nil
+}
+
+// openWay chooses how TCP gets out, and returns the port of the kernel path's listener.
+func (h *helper) openWay() (port uint16, err error) {
+	wanted := os.Getenv(client.PathVariable)
+	switch wanted {
+	case "", "kernel":
+		path, err := tcp.Start(tcp.Config{N: h.space, Device: h.device, Directory: &h.directory})
+		if err != nil {
+			return 0, err
+		}
+		h.way = path
+		return path.ListenPort(), nil
+	case "netstack":
+		h.why = client.PathVariable + " says so"
+	default:
+		return 0, fmt.Errorf("%s is %q: it may be \"kernel\" or \"netstack\"", client.PathVariable, wanted)
+	}
+	return 0, fmt.Errorf("TCP has no way out of the networks: %s", h.why)
+}
+
+// close ends what would otherwise end with the process in its own time.
+func (h *helper) close() {
+	h.dns.Close()
+	h.ports.Close()
+	h.way.Close()
+	h.udp.Close()
+	h.icmp.Close()
+	h.device.Close()
+}

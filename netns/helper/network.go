@@ -1,0 +1,104 @@
+package helper
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/skiff-containers/skiff/netns/helper/firewall"
+	"github.com/skiff-containers/skiff/netns/helper/link"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// network is one whose bridge is there.
+type network struct {
+	*store.Network
+	bridge string
+}
+
+// ensureNetwork makes a network's interfaces, rules and name servers, unless they
+// are there for the very same network.
+func (h *helper) ensureNetwork(n *store.Network) error {
+	h.networks.Lock()
+	defer h.networks.Unlock()
+	if have := h.known[n.Name]; have != nil {
+		if have.ID == n.ID {
+			return nil
+		}
+		h.forgetNetwork(have) // removed and made anew under the same name
+	}
+	bridge, err := h.links.EnsureNetwork(n)
+	if err != nil {
+		return err
+	}
+	rules := firewall.Network{Bridge: bridge, Gateways: gateways(n), Internal: n.Internal,
+		Open: n.Options["isolate"] == "false", Separate: n.Options["com.docker.network.bridge.enable_icc"] == "false"}
+	if err := h.firewall.Network(rules); err != nil {
+		return fmt.Errorf("making the rules of network %q: %w", n.Name, err)
+	}
+	for _, gateway := range rules.Gateways {
+		if err := h.dns.Listen(gateway); err != nil {
+			return fmt.Errorf("serving names for network %q: %w", n.Name, err)
+		}
+	}
+	h.known[n.Name] = &network{n, bridge}
+	return nil
+}
+
+// forgetNetwork takes a network away. The caller holds h.networks.
+func (h *helper) forgetNetwork(n *network) {
+	delete(h.known, n.Name)
+	for _, gateway := range gateways(n.Network) {
+		h.dns.Unlisten(gateway)
+	}
+	if err := h.firewall.Forget(n.bridge); err != nil {
+		h.logf("forgetting network %q: %v", n.Name, err)
+	}
+	if err := h.links.Forget(n.Network); err != nil {
+		h.logf("forgetting network %q: %v", n.Name, err)
+	}
+}
+
+func (h *helper) serveForget(name string) {
+	h.networks.Lock()
+	defer h.networks.Unlock()
+	if n := h.known[name]; n != nil {
+		h.forgetNetwork(n)
+	}
+}
+
+func gateways(n *store.Network) []netip.Addr {
+	var all []netip.Addr
+	for _, s := range n.Subnets {
+		if s.Gateway.IsValid() {
+			all = append(all, s.Gateway)
+		}
+	}
+	return all
+}
+
+// sweep takes away what an earlier helper has left for containers that ended while
+// no helper was there, once the shims have had the time to attach theirs again.
+func (h *helper) sweep() {
+	h.networks.Lock()
+	defer h.networks.Unlock()
+	keep := func(name string) bool {
+		for _, n := range h.known {
+			if n.bridge == name {
+				return true
+			}
+		}
+		for _, m := range h.directory.All() {
+			if slices.ContainsFunc(m.Attachment.Endpoints, func(e store.Endpoint) bool { return link.Port(&e) == name }) {
+				return true
+			}
+		}
+		return false
+	}
+	if err := h.firewall.Sweep(keep); err != nil {
+		h.logf("clearing away rules: %v", err)
+	}
+	if err := h.links.Sweep(keep); err != nil {
+		h.logf("clearing away interfaces: %v", err)
+	}
+}

@@ -1,0 +1,188 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/skiff-containers/skiff/netns/client"
+	"github.com/skiff-containers/skiff/wire"
+	"golang.org/x/sys/unix"
+)
+
+// listen makes the socket. One that a killed helper left is replaced.
+func (h *helper) listen() error {
+	address := &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", h.folder.Fd(), client.SocketName)}
+	os.Remove(h.folder.Name() + "/" + client.SocketName)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("making the helper's socket: %w", err)
+	}
+	err = unix.Bind(fd, address)
+	if err == nil {
+		err = unix.Listen(fd, 1024)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("making the helper's socket: %w", err)
+	}
+	h.listener = os.NewFile(uintptr(fd), "listener")
+	return nil
+}
+
+// serve converses until nobody has needed us for a while.
+func (h *helper) serve() {
+	go h.accept()
+	for {
+		time.Sleep(h.lingering())
+		if h.retire() {
+			return
+		}
+	}
+}
+
+func (h *helper) accept() {
+	raw, err := h.listener.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var fd int
+		var acceptErr error
+		if err := raw.Read(func(listening uintptr) bool {
+			fd, _, acceptErr = unix.Accept4(int(listening), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			return !errors.Is(acceptErr, unix.EAGAIN)
+		}); err != nil {
+			return
+		}
+		if acceptErr != nil {
+			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely
+			continue
+		}
+		if c, err := wire.New(fd); err == nil {
+			h.busy.enter()
+			go func() {
+				defer h.busy.leave()
+				defer c.Close()
+				h.converse(c)
+			}()
+		}
+	}
+}
+
+// linger is how long the helper stays after the last container: `run` after `run`
+// finds it, and all that it has made, still there.
+const linger = 2 * time.Second
+
+// busy counts conversations, and knows since when there is none.
+type busy struct {
+	mu    sync.Mutex
+	count int
+	since time.Time // when count became 0
+}
+
+func (b *busy) enter() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count++
+}
+
+func (b *busy) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.count--; b.count == 0 {
+		b.since = time.Now()
+	}
+}
+
+// idle is how long there has been no conversation; negative while there is one.
+func (b *busy) idle() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.count > 0 {
+		return -1
+	}
+	return time.Since(b.since)
+}
+
+// lingering is how long to wait before it is worth while to look again.
+func (h *helper) lingering() time.Duration {
+	idle := h.busy.idle()
+	if idle < 0 {
+		return linger
+	}
+	return max(linger-idle, time.Millisecond)
+}
+
+// retire ends the service where nobody has needed it for long enough and nobody is
+// just starting a container: whoever connects later finds no socket.
+func (h *helper) retire() bool {
+	if idle := h.busy.idle(); idle < linger {
+		return false
+	}
+	lock, err := h.store.TryLock("helper")
+	if err != nil || lock == nil {
+		return false
+	}
+	if h.busy.idle() < linger {
+		lock.Unlock()
+		return false
+	}
+	os.Remove(h.folder.Name() + "/" + client.SocketName)
+	h.listener.Close() // whoever waits to be accepted reads the end, and starts another
+	h.close()
+	h.store.LeaveSelf(client.Who)
+	return true // the lock goes with the process, and alive with it
+}
+
+// converse carries out what one client asks, until it leaves.
+func (h *helper) converse(c *wire.Conn) {
+	var mine *attachment
+	defer func() { h.detach(mine) }()
+	for {
+		k, body, files, err := c.Recv()
+		if err != nil {
+			wire.CloseAll(files)
+			return
+		}
+		var answer any
+		switch k {
+		case client.KindAttach:
+			if mine != nil {
+				h.detach(mine)
+			}
+			mine, err = h.serveAttach(c, body, files)
+			if err == nil {
+				continue
+			}
+		case client.KindDetach:
+			h.detach(mine)
+			mine = nil
+		case client.KindReload:
+			err = h.serveReload(body)
+		case client.KindForget:
+			var asked client.Forget
+			if asked, err = wire.Decode[client.Forget](body); err == nil {
+				h.serveForget(asked.Network)
+			}
+		case client.KindStatus:
+			k, answer = client.KindReport, h.status()
+		default:
+			err = unix.EPROTO
+		}
+		wire.CloseAll(files)
+		switch {
+		case err != nil:
+			err = c.Send(client.KindFailure, failure(err))
+		case k == client.KindReport:
+			err = c.Send(k, answer)
+		default:
+			err = c.Send(client.KindDone, nil)
+		}
+		if err != nil {
+			return
+		}
+	}
+}

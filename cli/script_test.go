@@ -17,7 +17,8 @@ import (
 // a store and a runtime folder of its own, against one registry on the loopback
 // interface. $SKIFF_BIN is the skiff they try; without it one is built.
 //
-// A script finds $REGISTRY (host:port, images as fixture.Images tells) and
+// A script finds $REGISTRY (host:port, images as fixture.Images tells, and where
+// the condition [net] holds that of fixture.NetImage) and
 // $PRIVATE, a registry that asks for $USERNAME and $PASSWORD. Beside testscript's
 // own commands it has those of script_commands_test.go. When it has ended nothing
 // of it may be left: see script_leaks_test.go.
@@ -83,6 +84,13 @@ func registries(t *testing.T) (open, private string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if fixture.NetPrograms() == nil {
+		net, err := fixture.NetImage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		images = append(images, net)
+	}
 	addr := make([]string, 2)
 	for i, withPassword := range []bool{false, true} {
 		r, err := fixture.Start(t.TempDir(), withPassword)
@@ -110,6 +118,7 @@ var abilities = map[string]func() error{
 	"subids":   subordinateIDs,
 	"overlay":  kernelOverlay,
 	"tun":      func() error { return opens("/dev/net/tun") },
+	"net":      fixture.NetPrograms,
 	"fuse":     func() error { return opens("/dev/fuse") },
 	"cgroup2":  func() error { _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); return err },
 }

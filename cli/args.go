@@ -33,6 +33,15 @@ func maxArgs(n int) cobra.PositionalArgs {
 	}
 }
 
+func rangeArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return argumentsError(cmd, fmt.Sprintf("requires at least %d and at most %s", least, arguments(most)))
+	}
+}
+
 func exactArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == n {

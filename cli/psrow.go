@@ -60,6 +60,7 @@ func containerRowOf(c run.Summary, whole bool) *containerRow {
 		Names:        cell(r.Name),
 		Networks:     r.HostConfig.NetworkMode,
 		Platform:     r.Image.Platform,
+		Ports:        portsColumn(c),
 		RunningFor:   ago(r.Created),
 		Size:         "0B",
 		State:        string(c.State.Status),

@@ -37,6 +37,7 @@ func verbs() []verb {
 		{"inspect", groupOther, newInspect},
 		{"kill", groupOther, newKill},
 		{"logs", groupOther, newLogs},
+		{"port", groupOther, newPort},
 		{"restart", groupOther, newRestart},
 		{"rm", groupOther, newRm},
 		{"rmi", groupOther, newRmi},

@@ -19,7 +19,7 @@ func PortBindings(ports []store.Port) map[string][]store.PortBinding {
 		if p.HostPortEnd != 0 {
 			host += "-" + strconv.Itoa(int(p.HostPortEnd))
 		}
-		key := portKey(p.ContainerPort, p.Protocol)
+		key := PortKey(p.ContainerPort, p.Protocol)
 		bindings[key] = append(bindings[key], store.PortBinding{HostIp: p.HostIP, HostPort: host})
 	}
 	return bindings
@@ -52,15 +52,18 @@ func PortsOf(r *store.Record) []store.Port {
 	if r.HostConfig.PublishAllPorts {
 		for key := range r.Config.ExposedPorts {
 			port, protocol, err := ParsePortKey(key)
-			if err != nil || protocol == "sctp" || len(r.HostConfig.PortBindings[portKey(port, protocol)]) > 0 {
+			if err != nil || protocol == "sctp" || len(r.HostConfig.PortBindings[PortKey(port, protocol)]) > 0 {
 				continue
 			}
 			ports = append(ports, store.Port{ContainerPort: port, Protocol: protocol})
 		}
 	}
-	slices.SortStableFunc(ports, comparePorts)
+	SortPorts(ports)
 	return ports
 }
+
+// SortPorts puts ports in the order of the container's, then of the host's addresses.
+func SortPorts(ports []store.Port) { slices.SortStableFunc(ports, comparePorts) }
 
 func comparePorts(a, b store.Port) int {
 	return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Protocol, b.Protocol),

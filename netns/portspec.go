@@ -202,14 +202,14 @@ func ParseExpose(specs []string) (map[string]struct{}, error) {
 			return nil, fmt.Errorf("invalid range format for --expose: %s, error: %w", spec, err)
 		}
 		for port := first; port <= last; port++ {
-			exposed[portKey(uint16(port), protocol)] = struct{}{}
+			exposed[PortKey(uint16(port), protocol)] = struct{}{}
 		}
 	}
 	return exposed, nil
 }
 
-// portKey is a container's port as Docker's JSON has it: "80/tcp".
-func portKey(port uint16, protocol string) string {
+// PortKey is a container's port as Docker's JSON has it: "80/tcp".
+func PortKey(port uint16, protocol string) string {
 	return strconv.Itoa(int(port)) + "/" + protocol
 }
 

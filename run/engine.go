@@ -103,6 +103,7 @@ type Outcome struct {
 type Summary struct {
 	Record *store.Record
 	State  *store.State
+	Ports  []store.Port // published, with the host's real ones; of one that runs
 }
 
 // ListOptions select rows of ps.

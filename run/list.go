@@ -64,7 +64,7 @@ func summarise(c *store.Container, runningOnly bool) (*Summary, error) {
 		}
 		return nil, err
 	}
-	return &Summary{Record: r, State: state}, nil
+	return &Summary{Record: r, State: state, Ports: portsOf(c, r, state)}, nil
 }
 
 // inParallel calls work for 0 to n-1 on all processors.

@@ -9,11 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/skiff-containers/skiff/internal/netlab"
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/netns/helper/member"
 	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -23,6 +25,7 @@ func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
 type lab struct {
 	t     testing.TB
 	n     *space.Space
+	tun   *tun.Device
 	links *Links
 	fire  *firewall.Firewall
 }
@@ -30,17 +33,10 @@ type lab struct {
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{t: t, n: netlab.Space(t)}
-	l.must(l.n.Do(func() error {
-		for path, value := range map[string]string{
-			"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
-			"ipv6/conf/default/accept_dad": "0",
-		} {
-			if err := set(path, value); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	var err error
+	l.tun, err = tun.Open(l.n, DefaultMTU)
+	l.must(err)
+	t.Cleanup(func() { l.tun.Close() })
 	l.restart()
 	return l
 }
@@ -128,15 +124,19 @@ func (l *lab) attach(c *space.Space, m *member.Member) {
 	l.must(l.links.Attach(c, m))
 	for i := range m.Attachment.Endpoints {
 		e := &m.Attachment.Endpoints[i]
-		mac, _ := net.ParseMAC(e.MAC)
-		var addresses []netip.Addr
-		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
-			if p.IsValid() {
-				addresses = append(addresses, p.Addr())
-			}
-		}
-		l.must(l.fire.Admit(Port(e), firewall.Source{MAC: mac, Addresses: addresses}))
+		l.must(l.fire.Admit(Port(e), source(e)))
 	}
+}
+
+func source(e *store.Endpoint) firewall.Source {
+	mac, _ := net.ParseMAC(e.MAC)
+	s := firewall.Source{MAC: mac}
+	for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+		if p.IsValid() {
+			s.Addresses = append(s.Addresses, p.Addr())
+		}
+	}
+	return s
 }
 
 // serve echoes at an address in a space.
@@ -159,11 +159,16 @@ func (l *lab) serve(s *space.Space, addr string) {
 	}()
 }
 
-// connectTo connects from a space; a connection that no answer comes to is an error at once.
-func connectTo(s *space.Space, addr string) (c net.Conn, err error) {
+// patience is for what comes about: a SYN is repeated once in it.
+const patience = 4 * time.Second
+
+func connectTo(s *space.Space, addr string) (net.Conn, error) {
+	return connectWithin(s, addr, patience)
+}
+
+func connectWithin(s *space.Space, addr string, limit time.Duration) (c net.Conn, err error) {
 	err = s.Do(func() error {
-		d := net.Dialer{Timeout: patience}
-		c, err = d.Dial("tcp", addr)
+		c, err = net.DialTimeout("tcp", addr, limit)
 		return err
 	})
 	return c, err
@@ -182,4 +187,8 @@ func echo(c net.Conn, text string) error {
 		return fmt.Errorf("%q came back as %q", text, got)
 	}
 	return nil
+}
+
+func memberOf(n *store.Network, e store.Endpoint) *member.Member {
+	return &member.Member{Attachment: &store.Attachment{Endpoints: []store.Endpoint{e}}, Networks: map[string]*store.Network{n.Name: n}}
 }

@@ -90,8 +90,8 @@ func New(n *space.Space) (*Links, error) {
 // Close lets go of the connection to the kernel; the interfaces stay.
 func (l *Links) Close() { l.conn.close() }
 
-// parameters that N's interfaces are made with. None needs a link-local address of its
-// own; frames between ports of a bridge are not the business of N's IP rules, which
+// parameters that N's interfaces are made with. Ports need no link-local address, and
+// bridges are given theirs; frames between ports of a bridge are not the business of N's IP rules, which
 // the module br_netfilter would make them, where the host has loaded it.
 func parameters() error {
 	for _, p := range []struct{ path, value string }{

@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
-	"time"
 )
-
-const patience = 500 * time.Millisecond
 
 // Containers of a network talk, IPv4 and IPv6, and see their gateway; a helper's
 // restart and repetition do not disturb an established connection.

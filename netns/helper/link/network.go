@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -67,6 +68,9 @@ func (l *Links) makeBridge(n *store.Network) (int, error) {
 	requests := []*request{changeLink(bridge, what, nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(n.Name)))}
 	for _, gateway := range gateways(n) {
 		requests = append(requests, addAddress(i, gateway, what))
+		if gateway.Addr().Is6() { // N asks by it who has an address; see parameters
+			requests = append(requests, addAddress(i, netip.PrefixFrom(firewall.LinkLocal(bridgeMAC(n)), 64), what))
+		}
 	}
 	return i, l.conn.do(requests...)
 }

@@ -36,8 +36,9 @@ func (f *Firewall) bridgeTable(fresh bool) {
 	for _, kind := range []byte{icmp6RouterAdvert, icmp6Redirect} {
 		f.add(c, ipv6, icmpType(unix.IPPROTO_ICMPV6, kind), drop())
 	}
-	f.add(c, ipv6, icmpType(unix.IPPROTO_ICMPV6, icmp6NeighborAdvert),
-		sender(transport(adverTarget, 16, regKey3)), match{notIn(s.sources6, regKey)}, drop())
+	advert := icmpType(unix.IPPROTO_ICMPV6, icmp6NeighborAdvert)
+	f.add(c, ipv6, advert, sender(network(ipv6Source, 16, regKey3)), match{in(s.sources6, regKey), transport(adverTarget, 16, regKey3), in(s.sources6, regKey)}, accept())
+	f.add(c, ipv6, advert, drop())
 	f.add(c, ipv6, sender(network(ipv6Source, 16, regKey3)), match{in(s.sources6, regKey)}, accept())
 
 	// Frames to 01:80:c2:00:00:0x (spanning tree and the like) do not pass the chain

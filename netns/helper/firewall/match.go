@@ -87,40 +87,6 @@ func in(s *nftables.Set, reg uint32) expr.Any {
 	return &expr.Lookup{SourceRegister: reg, SetName: s.Name, SetID: s.ID}
 }
 
-func paddedName(name string) []byte {
-	b := make([]byte, unix.IFNAMSIZ)
-	copy(b, name)
-	return b
-}
-
-// from: the packet came in by this interface.
-func from(name string) match {
-	return match{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, equal(1, paddedName(name)...)}
-}
-
-// to: it goes out by this interface.
-func to(name string) match {
-	return match{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, equal(1, paddedName(name)...)}
-}
-
-// fromIn: it came in by an interface of the set.
-func fromIn(s *nftables.Set) match {
-	return match{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, in(s, 1)}
-}
-
-// toIn: it goes out by an interface of the set.
-func toIn(s *nftables.Set) match {
-	return match{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1}, in(s, 1)}
-}
-
-func in(s *nftables.Set, reg uint32) expr.Any {
-	return &expr.Lookup{SourceRegister: reg, SetName: s.Name, SetID: s.ID}
-}
-
-func notIn(s *nftables.Set, reg uint32) expr.Any {
-	return &expr.Lookup{SourceRegister: reg, SetName: s.Name, SetID: s.ID, Invert: true}
-}
-
 // protocol: what the IP packet carries, extension headers skipped.
 func protocol(number byte) match {
 	return match{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(1, number)}

@@ -35,11 +35,15 @@ func Plan(s *store.Store, r *store.Record) (a *store.Attachment, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var told []string
+	for _, want := range wanted {
+		told = append(told, want.DriverOpts[OptionInterface])
+	}
 	for i, want := range wanted {
 		if i == 0 {
 			want.Links = append(slices.Clip(want.Links), h.Links...)
 		}
-		if err := Join(s, a, want); err != nil {
+		if err := join(s, a, want, told); err != nil {
 			release(s, a)
 			return nil, err
 		}
@@ -61,6 +65,11 @@ func Leave(s *store.Store, container string, e *store.Endpoint) {
 
 // Join adds a place in one network to an attachment, and leases its addresses.
 func Join(s *store.Store, a *store.Attachment, want store.EndpointConfig) error {
+	return join(s, a, want, nil)
+}
+
+// join is Join where told are names of interfaces that others have asked for.
+func join(s *store.Store, a *store.Attachment, want store.EndpointConfig, told []string) error {
 	n, err := Network(s, want.Network)
 	if err != nil {
 		return err
@@ -69,7 +78,7 @@ func Join(s *store.Store, a *store.Attachment, want store.EndpointConfig) error 
 		Network: n.Name, NetworkID: n.ID, ID: store.NewID(), MAC: want.MacAddress,
 		Aliases: want.Aliases, Priority: want.GwPriority, Options: want.DriverOpts,
 	}
-	if e.Interface, err = interfaceName(a, want.DriverOpts[OptionInterface]); err != nil {
+	if e.Interface, err = interfaceName(a, want.DriverOpts[OptionInterface], told); err != nil {
 		return fmt.Errorf("joining network %q: %w", n.Name, err)
 	}
 	for _, link := range want.Links {
@@ -85,11 +94,24 @@ func Join(s *store.Store, a *store.Attachment, want store.EndpointConfig) error 
 	if e.MAC == "" {
 		e.MAC = macOf(e.IPv4.Addr())
 	}
-	if want.DriverOpts[OptionHostLoopback] == "true" || n.Options[OptionHostLoopback] == "true" {
-		a.HostLoopback = true
-	}
+	a.HostLoopback = a.HostLoopback || reachesLoopback(&e, n)
 	a.Endpoints = append(a.Endpoints, e)
 	return nil
+}
+
+// Depart takes a place in a network out of an attachment. Its addresses are kept
+// until [Leave].
+func Depart(s *store.Store, a *store.Attachment, network string) {
+	a.Endpoints = slices.DeleteFunc(a.Endpoints, func(e store.Endpoint) bool { return e.Network == network })
+	a.HostLoopback = slices.ContainsFunc(a.Endpoints, func(e store.Endpoint) bool {
+		n, err := s.Network(e.Network)
+		return err == nil && reachesLoopback(&e, n)
+	})
+}
+
+// reachesLoopback tells whether the host's loopback services are open by this place.
+func reachesLoopback(e *store.Endpoint, n *store.Network) bool {
+	return e.Options[OptionHostLoopback] == "true" || n.Options[OptionHostLoopback] == "true"
 }
 
 // addresses leases what the network has of each family.
@@ -119,8 +141,9 @@ func addresses(s *store.Store, container string, n *store.Network, e *store.Endp
 	return err
 }
 
-// interfaceName is the one asked for, else the first of eth0, eth1, … that is free.
-func interfaceName(a *store.Attachment, asked string) (string, error) {
+// interfaceName is the one asked for, else the first of eth0, eth1, … that is free
+// and that nobody asks for.
+func interfaceName(a *store.Attachment, asked string, told []string) (string, error) {
 	taken := func(name string) bool {
 		return slices.ContainsFunc(a.Endpoints, func(e store.Endpoint) bool { return e.Interface == name })
 	}
@@ -131,7 +154,7 @@ func interfaceName(a *store.Attachment, asked string) (string, error) {
 		return asked, nil
 	}
 	for i := 0; ; i++ {
-		if name := "eth" + strconv.Itoa(i); !taken(name) {
+		if name := "eth" + strconv.Itoa(i); !taken(name) && !slices.Contains(told, name) {
 			return name, nil
 		}
 	}

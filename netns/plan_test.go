@@ -40,7 +40,7 @@ func starting(t testing.TB, s *store.Store, r *store.Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock, err := c.Lock()
+	lock, _, err := c.LockChange()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,12 +186,13 @@ func TestPlanFailure(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	small(t, s, "mine", "10.9.0.0/24")
+	named := map[string]string{OptionInterface: "wan"}
 	for _, second := range []store.EndpointConfig{
 		{Network: "none-such"},
-		{Network: "mine", DriverOpts: map[string]string{OptionInterface: "eth0"}},
+		{Network: "mine", DriverOpts: named},
 		{Network: "mine", IPAMConfig: &store.EndpointIPAM{IPv6Address: "fd00::1"}},
 	} {
-		if _, err := Plan(s, newContainer(t, s, store.EndpointConfig{Network: "mine"}, second)); err == nil {
+		if _, err := Plan(s, newContainer(t, s, store.EndpointConfig{Network: "mine", DriverOpts: named}, second)); err == nil {
 			t.Errorf("%+v was planned", second)
 		}
 		if left, err := s.Leased("mine"); err != nil || len(left) != 0 {
@@ -212,14 +213,14 @@ func TestPlanSeveral(t *testing.T) {
 	if err := s.CreateNetwork(b); err != nil {
 		t.Fatal(err)
 	}
-	r := newContainer(t, s, store.EndpointConfig{Network: "a", DriverOpts: map[string]string{OptionInterface: "wan0"}},
-		store.EndpointConfig{Network: "b", MacAddress: "02:00:00:00:00:09", Aliases: []string{"x"}, Links: []string{"web:www"}, GwPriority: 3})
+	r := newContainer(t, s, store.EndpointConfig{Network: "a"},
+		store.EndpointConfig{Network: "b", DriverOpts: map[string]string{OptionInterface: "eth0"}, MacAddress: "02:00:00:00:00:09", Aliases: []string{"x"}, Links: []string{"web:www"}, GwPriority: 3})
 	a, err := Plan(s, r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	one, two := a.Endpoints[0], a.Endpoints[1]
-	if one.Interface != "wan0" || two.Interface != "eth0" || two.IPv4.String() != "10.8.0.129/24" || two.IPv6.String() != "fd00:1::2/64" ||
+	if one.Interface != "eth1" || two.Interface != "eth0" || two.IPv4.String() != "10.8.0.129/24" || two.IPv6.String() != "fd00:1::2/64" ||
 		two.Gateway4.IsValid() || two.Gateway6.IsValid() || two.MAC != "02:00:00:00:00:09" || two.Links["www"] != "web" || two.Priority != 3 {
 		t.Errorf("the endpoints are %+v and %+v", one, two)
 	}

@@ -70,30 +70,38 @@ func (e *Engine) join(c *store.Container, r *store.Record) error {
 
 // writeJoined writes the network files of a container with networks.
 func (e *Engine) writeJoined(dir string, r *store.Record, a *store.Attachment) error {
+	servers, err := e.nameServers(a)
+	if err != nil {
+		return err
+	}
+	return writeNetworkFiles(dir, r, a, servers)
+}
+
+// nameServers are the addresses at which the helper answers a container.
+func (e *Engine) nameServers(a *store.Attachment) ([]netip.Addr, error) {
 	networks := map[string]*store.Network{}
 	for _, endpoint := range a.Endpoints {
 		n, err := e.Store.Network(endpoint.Network)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		networks[n.Name] = n
 	}
-	return writeNetworkFiles(dir, r, a, netns.NameServers(a, networks))
+	return netns.NameServers(a, networks), nil
 }
 
 // writeNetworkFiles writes hosts, hostname and resolv.conf of a container that does
 // not run. Each start writes them anew, so they need not survive a power cut.
 func writeNetworkFiles(dir string, r *store.Record, a *store.Attachment, servers []netip.Addr) error {
-	h := &r.HostConfig
-	resolv, err := netns.Resolv(servers, store.DNS{Servers: h.DNS, Search: h.DNSSearch, Options: h.DNSOptions})
+	hosts, resolv, err := networkTexts(r, a, servers)
 	if err != nil {
-		return fmt.Errorf("reading the host's resolver: %w", err)
+		return err
 	}
 	for _, f := range []struct {
 		name string
 		data []byte
 	}{
-		{fileHosts, netns.Hosts(netns.Mode(h.NetworkMode), r.Config.Hostname, a, h.ExtraHosts)},
+		{fileHosts, hosts},
 		{fileHostname, []byte(r.Config.Hostname + "\n")},
 		{fileResolv, resolv},
 	} {
@@ -102,6 +110,16 @@ func writeNetworkFiles(dir string, r *store.Record, a *store.Attachment, servers
 		}
 	}
 	return nil
+}
+
+// networkTexts are a container's hosts and resolv.conf.
+func networkTexts(r *store.Record, a *store.Attachment, servers []netip.Addr) (hosts, resolv []byte, err error) {
+	h := &r.HostConfig
+	resolv, err = netns.Resolv(servers, store.DNS{Servers: h.DNS, Search: h.DNSSearch, Options: h.DNSOptions})
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the host's resolver: %w", err)
+	}
+	return netns.Hosts(netns.Mode(h.NetworkMode), r.Config.Hostname, a, h.ExtraHosts), resolv, nil
 }
 
 // files are what the shim is handed: the connection and the program, or nothing.

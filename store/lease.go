@@ -37,10 +37,6 @@ func (c *Container) SetWanted(all []EndpointConfig, d Durability) error {
 	return WriteJSON(filepath.Join(c.Dir, networksFile), all, d)
 }
 
-// Lock takes the lock of the container that starting, burying and deleting it take
-// as well, for whoever changes its networks. It wraps ErrNoContainer.
-func (c *Container) Lock() (*Lock, error) { return c.lock() }
-
 // Leased lists a network's addresses that are given out, without looking to whom.
 // It wraps ErrNoNetwork.
 func (s *Store) Leased(network string) (map[netip.Addr]bool, error) {

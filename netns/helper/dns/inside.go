@@ -39,9 +39,11 @@ func connectInside(to netip.AddrPort, stream bool) (fd int, err error) {
 	if stream {
 		kind = unix.SOCK_STREAM
 	}
+	var address unix.Sockaddr
 	family, level, option := unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
-	var address unix.Sockaddr = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().Unmap().As4()}
-	if to.Addr().Is6() {
+	if to.Addr().Is4() {
+		address = &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	} else {
 		family, level, option = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
 		address = &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}
 	}

@@ -300,6 +300,10 @@ func Reuse(s *space.Space, from, to netip.AddrPort) (c *net.TCPConn, err error) 
 			return raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
 		}}
 		conn, err := d.Dial("tcp", to.String())
+		// The acknowledgement of the last connection's end may still be on its way.
+		for end := time.Now().Add(Patience); errors.Is(err, unix.EADDRNOTAVAIL) && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			conn, err = d.Dial("tcp", to.String())
+		}
 		if err != nil {
 			return err
 		}

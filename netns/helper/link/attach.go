@@ -42,18 +42,23 @@ func (l *Links) Attach(container *space.Space, m *member.Member) error {
 	})
 }
 
-// connect makes the pair whose one end is the container's interface, not up yet, and whose other a port of the bridge.
+// connect makes the container's interface, not up yet, and what leads from it to a
+// port of the bridge.
 func (l *Links) connect(container *space.Space, e *store.Endpoint, n *store.Network, mac net.HardwareAddr) error {
 	if n == nil {
 		return fmt.Errorf("attaching to network %q: %w", e.Network, store.ErrNoNetwork)
 	}
 	l.mu.Lock()
-	bridge := l.bridges[Bridge(n)]
+	bridge := l.wires[n.ID]
 	l.mu.Unlock()
 	if bridge == 0 {
 		return fmt.Errorf("attaching to network %q: it has no bridge yet", e.Network)
 	}
-	err := l.makePair(container, e, n, mac, bridge)
+	way := pair
+	if n.Driver == "macvlan" {
+		way = macvlan
+	}
+	err := way(l, container, e, n, mac, bridge)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
@@ -65,12 +70,13 @@ func (l *Links) connect(container *space.Space, e *store.Endpoint, n *store.Netw
 	if err := l.remove(Port(e)); err != nil {
 		return err
 	}
-	return l.makePair(container, e, n, mac, bridge)
+	return way(l, container, e, n, mac, bridge)
 }
 
-func (l *Links) makePair(container *space.Space, e *store.Endpoint, n *store.Network, mac net.HardwareAddr, bridge int) error {
+// pair makes a veth pair: the container's interface and the port.
+func pair(l *Links, container *space.Space, e *store.Endpoint, n *store.Network, mac net.HardwareAddr, bridge int) error {
 	what, mtu := fmt.Sprintf("attaching to network %q", e.Network), MTU(n)
-	pair := linkInfo("veth", func(data *nl.RtAttr) {
+	veth := linkInfo("veth", func(data *nl.RtAttr) {
 		peer := data.AddRtAttr(nl.VETH_INFO_PEER, nil)
 		nl.NewIfInfomsgChild(peer, unix.AF_UNSPEC)
 		peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(e.Interface))
@@ -79,7 +85,7 @@ func (l *Links) makePair(container *space.Space, e *store.Endpoint, n *store.Net
 		peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(container.File().Fd())))
 	})
 	requests := []*request{onLink(unix.RTM_NEWLINK, create, unix.IFF_UP, unix.IFF_UP, what,
-		ifname(Port(e)), number(unix.IFLA_MTU, mtu), number(unix.IFLA_MASTER, bridge), pair)}
+		ifname(Port(e)), number(unix.IFLA_MTU, mtu), number(unix.IFLA_MASTER, bridge), veth)}
 	if n.Options["com.docker.network.bridge.enable_icc"] == "false" {
 		requests = append(requests, changeLink(Port(e), what, isolated()))
 	}
@@ -95,18 +101,25 @@ func isolated() *nl.RtAttr {
 	return info
 }
 
-// verify tells whether the interface in the container is the other end of the port in
-// N, as the endpoint says. It is an error if the name is taken by another.
+// verify tells whether the interface in the container is what leads to the port in N,
+// as the endpoint says. It is an error if the name is taken by another.
 func (l *Links) verify(container *space.Space, e *store.Endpoint, mac net.HardwareAddr) (bool, error) {
-	var port []byte
-	err := l.conn.do(getLink(Port(e), &port))
-	if errors.Is(err, unix.ENODEV) { // the name inside is what exists
-		return false, fmt.Errorf("attaching to network %q: the container has an interface %q already", e.Network, e.Interface)
+	taken := fmt.Errorf("attaching to network %q: the container has an interface %q already", e.Network, e.Interface)
+	near := Port(e)
+	var reply []byte
+	err := l.conn.do(getLink(carrier(e), &reply))
+	if err == nil {
+		near = carrier(e)
+	} else if errors.Is(err, unix.ENODEV) {
+		err = l.conn.do(getLink(near, &reply))
+	}
+	if errors.Is(err, unix.ENODEV) { // what exists has the name inside
+		return false, taken
 	}
 	if err != nil {
 		return false, err
 	}
-	here, err := index(port)
+	here, err := index(reply)
 	if err != nil {
 		return false, err
 	}
@@ -119,8 +132,8 @@ func (l *Links) verify(container *space.Space, e *store.Endpoint, mac net.Hardwa
 		if err != nil {
 			return fmt.Errorf("finding interface %q: %w", e.Interface, err)
 		}
-		a := found.Attrs()
-		right = found.Type() == "veth" && a.ParentIndex == here && a.HardwareAddr.String() == mac.String()
+		kind, a := found.Type(), found.Attrs()
+		right = (kind == "veth" || kind == "macvlan") && a.ParentIndex == here && a.HardwareAddr.String() == mac.String()
 		return nil
 	})
 	return right, err
@@ -134,6 +147,9 @@ func inside(c *conn, endpoints []store.Endpoint) error {
 	for i := range endpoints {
 		e := &endpoints[i]
 		if err := ipv6(e); err != nil {
+			return err
+		}
+		if err := sysctls(e); err != nil {
 			return err
 		}
 		var reply []byte

@@ -81,8 +81,8 @@ func (l *lab) ensure(n *store.Network) *store.Network {
 	bridge, err := l.links.EnsureNetwork(n)
 	l.must(err)
 	var addresses []netip.Addr
-	for _, g := range gateways(n) {
-		addresses = append(addresses, g.Addr())
+	for _, s := range n.Subnets {
+		addresses = append(addresses, s.Gateway)
 	}
 	l.must(l.fire.Network(firewall.Network{
 		Bridge: bridge, Gateways: addresses, Internal: n.Internal, Open: n.Options["isolate"] == "false",
@@ -191,4 +191,14 @@ func echo(c net.Conn, text string) error {
 
 func memberOf(n *store.Network, e store.Endpoint) *member.Member {
 	return &member.Member{Attachment: &store.Attachment{Endpoints: []store.Endpoint{e}}, Networks: map[string]*store.Network{n.Name: n}}
+}
+
+// talk connects from a space and has an echo.
+func (l *lab) talk(s *space.Space, addr string) error {
+	c, err := connectTo(s, addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return echo(c, "hello")
 }

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/skiff-containers/skiff/netns/helper/space"
@@ -34,35 +35,34 @@ type Links struct {
 	n    *space.Space
 	conn *conn
 
-	mu      sync.Mutex
-	bridges map[string]int    // the index of each bridge that is as it should be, by name
-	current map[string]string // name of a network → its bridge
+	mu       sync.Mutex
+	wires    map[string]int    // the index of the bridge that a network lies on, once it is as it should be, by the network's id
+	current  map[string]string // name of a network → its bridge
+	macvlans map[string]int    // the MTU of what a macvlan network lies on, by its id
 }
 
-// What N's interfaces are called, before 10 digits of an id: bridge, container's port,
-// macvlan's carrier and its port at the bridge, vxlan.
+// What N's interfaces are called, before 10 digits of an id: a network's bridge, an
+// endpoint's port, what its macvlan lies on, a network's vxlan.
 const (
 	prefixBridge  = "sk"
 	prefixPort    = "sv"
 	prefixCarrier = "sm"
-	prefixUplink  = "sn"
 	prefixVxlan   = "sx"
 )
 
-var ours = regexp.MustCompile(`^s[kvmnx][0-9a-f]{10}$`)
+var ours = regexp.MustCompile(`^s[kvmx][0-9a-f]{10}$`)
 
 func name(prefix, id string) string { return prefix + id[:min(len(id), 10)] }
 
 // Bridge is the name of a network's bridge in N.
 func Bridge(n *store.Network) string { return name(prefixBridge, n.ID) }
 
-// Port is the name of the end in N of an endpoint's veth pair, which is a port of the
-// network's bridge.
+// Port is the name of the port of a bridge by which an endpoint's frames come into N.
 func Port(e *store.Endpoint) string { return name(prefixPort, e.ID) }
 
 // New begins with what an earlier helper left in N.
 func New(n *space.Space) (*Links, error) {
-	l := &Links{n: n, bridges: map[string]int{}, current: map[string]string{}}
+	l := &Links{n: n, wires: map[string]int{}, current: map[string]string{}, macvlans: map[string]int{}}
 	err := n.Do(func() (err error) {
 		if err := parameters(); err != nil {
 			return err
@@ -139,8 +139,8 @@ func (l *Links) Interfaces() ([]string, error) {
 	return names, nil
 }
 
-// Sweep removes those interfaces of N for containers and networks that nobody needs.
-// Each takes the kernel 10 ms and more.
+// Sweep removes those interfaces of N for containers and networks that nobody needs;
+// keep is asked by the names of bridges and ports. Each takes the kernel 10 ms and more.
 func (l *Links) Sweep(keep func(name string) bool) error {
 	names, err := l.Interfaces()
 	if err != nil {
@@ -148,18 +148,16 @@ func (l *Links) Sweep(keep func(name string) bool) error {
 	}
 	var errs []error
 	for _, name := range names {
-		if ours.MatchString(name) && !keep(name) {
-			errs = append(errs, l.remove(name))
+		if !ours.MatchString(name) || keep(name) || keep(strings.Replace(name, prefixCarrier, prefixPort, 1)) || keep(strings.Replace(name, prefixVxlan, prefixBridge, 1)) {
+			continue
 		}
+		errs = append(errs, l.remove(name))
 	}
 	return errors.Join(errs...)
 }
 
 // remove removes an interface of N, where it is there.
 func (l *Links) remove(name string) error {
-	l.mu.Lock()
-	delete(l.bridges, name)
-	l.mu.Unlock()
 	return l.conn.do(deleteLink(name))
 }
 
@@ -170,13 +168,13 @@ func (l *Links) Detach(e *store.Endpoint) error { return l.remove(Port(e)) }
 // Forget removes a network's interfaces.
 func (l *Links) Forget(n *store.Network) error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n.Driver == "macvlan" {
+		return l.leaveParent(n)
+	}
+	delete(l.wires, n.ID)
 	if l.current[n.Name] == Bridge(n) {
 		delete(l.current, n.Name)
 	}
-	l.mu.Unlock()
-	var errs []error
-	for _, prefix := range []string{prefixVxlan, prefixUplink, prefixBridge} {
-		errs = append(errs, l.remove(name(prefix, n.ID)))
-	}
-	return errors.Join(errs...)
+	return l.conn.do(deleteLink(name(prefixVxlan, n.ID)), deleteLink(Bridge(n)))
 }

@@ -28,16 +28,16 @@ func MTU(n *store.Network) int {
 }
 
 // EnsureNetwork makes a network's bridge what it should be, and returns its name. A
-// bridge of an earlier network of the same name is removed.
+// bridge of an earlier network of the same name is removed. A macvlan network has no
+// bridge: see [Links.EnsureMacvlan].
 func (l *Links) EnsureNetwork(n *store.Network) (string, error) {
 	bridge := Bridge(n)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bridges[bridge] != 0 {
+	if l.wires[n.ID] != 0 {
 		return bridge, nil
 	}
 	if old := l.current[n.Name]; old != "" && old != bridge {
-		delete(l.bridges, old)
 		if err := l.conn.do(deleteLink(old)); err != nil {
 			return "", err
 		}
@@ -46,7 +46,7 @@ func (l *Links) EnsureNetwork(n *store.Network) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l.bridges[bridge], l.current[n.Name] = index, bridge
+	l.wires[n.ID], l.current[n.Name] = index, bridge
 	return bridge, nil
 }
 
@@ -66,11 +66,8 @@ func (l *Links) makeBridge(n *store.Network) (int, error) {
 	}
 	// Again what an interrupted helper may have left undone, and the name for the eye.
 	requests := []*request{changeLink(bridge, what, nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(n.Name)))}
-	for _, gateway := range gateways(n) {
-		requests = append(requests, addAddress(i, gateway, what))
-		if gateway.Addr().Is6() { // N asks by it who has an address; see parameters
-			requests = append(requests, addAddress(i, netip.PrefixFrom(firewall.LinkLocal(bridgeMAC(n)), 64), what))
-		}
+	for _, address := range addresses(n) {
+		requests = append(requests, addAddress(i, address, what))
 	}
 	return i, l.conn.do(requests...)
 }
@@ -91,12 +88,17 @@ func bridgeMAC(n *store.Network) net.HardwareAddr {
 	return mac
 }
 
-// gateways are N's addresses in a network.
-func gateways(n *store.Network) []netip.Prefix {
+// addresses are N's in a network: its gateways, and with one of IPv6 a link-local
+// one, by which N asks who has an address (see parameters).
+func addresses(n *store.Network) []netip.Prefix {
 	var all []netip.Prefix
 	for _, s := range n.Subnets {
-		if s.Gateway.IsValid() {
-			all = append(all, netip.PrefixFrom(s.Gateway, s.Subnet.Bits()))
+		if !s.Gateway.IsValid() {
+			continue
+		}
+		all = append(all, netip.PrefixFrom(s.Gateway, s.Subnet.Bits()))
+		if s.Gateway.Is6() {
+			all = append(all, netip.PrefixFrom(firewall.LinkLocal(bridgeMAC(n)), 64))
 		}
 	}
 	return all

@@ -1,0 +1,41 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/skiff-containers/skiff/store"
+)
+
+// sysctlOption is Docker's: kernel parameters of an endpoint's interface, with
+// commas between, such as net.ipv4.conf.IFNAME.log_martians=1.
+const sysctlOption = "com.docker.network.endpoint.sysctls"
+
+var sysctlName = regexp.MustCompile(`^net\.(ipv4|ipv6|mpls)\.(conf|neigh)\.IFNAME\.([a-z0-9_]+)$`)
+
+// sysctls sets what the endpoint's options ask, in the calling thread's namespace.
+func sysctls(e *store.Endpoint) error {
+	for setting := range strings.SplitSeq(e.Options[sysctlOption], ",") {
+		if setting == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(setting, "=")
+		parts := sysctlName.FindStringSubmatch(name)
+		if parts == nil {
+			return fmt.Errorf("setting %q of network %q: a sysctl of an endpoint is net.X.Y.IFNAME.Z=VALUE", setting, e.Network)
+		}
+		// The interface's name may have dots in it.
+		path := "/proc/sys/net/" + parts[1] + "/" + parts[2] + "/" + e.Interface + "/" + parts[3]
+		err := os.WriteFile(path, []byte(value), 0)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("there is no such sysctl")
+		}
+		if err != nil {
+			return fmt.Errorf("setting %q of network %q: %w", setting, e.Network, err)
+		}
+	}
+	return nil
+}

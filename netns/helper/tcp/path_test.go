@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -8,7 +9,16 @@ import (
 	"github.com/skiff-containers/skiff/netns/helper/tcptest"
 )
 
-func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(peer); role != "" {
+		if err := play(role); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(netlab.Main(m))
+}
 
 func TestContract(t *testing.T) {
 	tcptest.Run(t, func(t testing.TB, l *tcptest.Lab) { begin(t, l) })

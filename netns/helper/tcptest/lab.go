@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/skiff-containers/skiff/internal/netlab"
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/netns/helper/link"
@@ -137,7 +139,32 @@ func (l *Lab) Container(n *store.Network) *Container {
 		l.t.Fatal(err)
 	}
 	l.Directory.Put(c.Member)
+	carrier(l.t, l.N, link.Port(&e))
+	carrier(l.t, c.Space, e.Interface)
 	return c
+}
+
+// carrier waits until the kernel has noticed, on a thread of its own, that an interface
+// has a peer; a packet of before is lost, and the next try comes after a second.
+func carrier(t testing.TB, s *space.Space, name string) {
+	t.Helper()
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		var state netlink.LinkOperState
+		err := s.Do(func() error {
+			l, err := netlink.LinkByName(name)
+			if err == nil {
+				state = l.Attrs().OperState
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state == netlink.OperUp {
+			return
+		}
+	}
+	t.Fatalf("%s has no carrier", name)
 }
 
 // Threads are so many Spaces of the container's: a Space does one thing at a time.

@@ -20,11 +20,26 @@ type Options struct {
 	Owner func(protocol string, addr netip.AddrPort) string
 }
 
+// ThisContainer is named where two wishes of one container exclude each other.
+const ThisContainer = "itself"
+
 // Bind makes a socket for each wish, in their order: all or none. The errors are
 // words for the user, a *userns.HostError where a hint would mend it.
 func Bind(want []store.Port, o Options) ([]*Socket, error) {
 	var all, made []*Socket
 	used := map[*Socket]bool{}
+	others := o.Owner
+	o.Owner = func(protocol string, addr netip.AddrPort) string {
+		for _, s := range all {
+			if s.Excludes(protocol, addr) {
+				return ThisContainer
+			}
+		}
+		if others != nil {
+			return others(protocol, addr)
+		}
+		return ""
+	}
 	for _, w := range want {
 		s, err := find(w, o.Have, used)
 		if s == nil && err == nil {
@@ -91,21 +106,19 @@ func bind(w store.Port, o *Options) (*Socket, error) {
 			return s, nil
 		}
 	}
-	var last error
+	at := netip.AddrPortFrom(addr, w.HostPort)
 	for port := int(w.HostPort); port <= int(max(w.HostPort, w.HostPortEnd)); port++ {
-		s, err := openAny(w.Protocol, netip.AddrPortFrom(addr, uint16(port)), both)
-		if err == nil {
+		at = netip.AddrPortFrom(addr, uint16(port))
+		s, openErr := openAny(w.Protocol, at, both)
+		if openErr == nil {
 			return s, nil
 		}
-		last = explain(w, netip.AddrPortFrom(addr, uint16(port)), err, o.Owner)
+		err = openErr
 		if !errors.Is(err, unix.EADDRINUSE) {
-			return nil, last
+			break
 		}
 	}
-	if w.HostPortEnd > w.HostPort {
-		return nil, fmt.Errorf("publishing port %s: all ports of the range %d-%d are in use, the last: %w", number(w, w.ContainerPort), w.HostPort, w.HostPortEnd, last)
-	}
-	return nil, last
+	return nil, explain(w, at, err, o.Owner)
 }
 
 // again tries the ports that an earlier process had for this wish.

@@ -25,10 +25,15 @@ func explain(w store.Port, addr netip.AddrPort, err error, owner func(string, ne
 		if addr.Port() == 0 {
 			return fmt.Errorf("%sno port of %s is free: %w", what, shown.Addr(), err)
 		}
-		if owner != nil {
-			if name := owner(w.Protocol, addr); name != "" {
-				return fmt.Errorf("%sBind for %s failed: port is already allocated, to container %q", what, shown, name)
-			}
+		if w.HostPortEnd > w.HostPort {
+			what = fmt.Sprintf("publishing port %s: no port of the range %d-%d is free, the last one: ", number(w, w.ContainerPort), w.HostPort, w.HostPortEnd)
+		}
+		switch name := owner(w.Protocol, addr); name {
+		case "":
+		case ThisContainer:
+			return fmt.Errorf("%sBind for %s failed: port is already allocated, to another port of the container", what, shown)
+		default:
+			return fmt.Errorf("%sBind for %s failed: port is already allocated, to container %q", what, shown, name)
 		}
 		text := fmt.Sprintf("%sthe address %s is already in use", what, shown)
 		if who := Holder(w.Protocol, addr); who != "" {

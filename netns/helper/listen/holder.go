@@ -48,14 +48,14 @@ func sockets(table string, addr netip.AddrPort, inodes map[string]bool) {
 		if len(fields) < 10 || fields[3] != listening && fields[3] != unconnected {
 			continue
 		}
-		if local, ok := parseLocal(fields[1]); ok && local.Port() == addr.Port() && Overlap(local.Addr(), addr.Addr()) {
+		if local, ok := parseLocal(fields[1]); ok && local.Port() == addr.Port() && overlap(local.Addr(), addr.Addr()) {
 			inodes[fields[9]] = true
 		}
 	}
 }
 
-// Overlap tells whether sockets at two addresses may exclude each other.
-func Overlap(a, b netip.Addr) bool {
+// overlap tells whether sockets at two addresses may exclude each other.
+func overlap(a, b netip.Addr) bool {
 	a, b = a.Unmap(), b.Unmap()
 	return a == b || a.IsUnspecified() && (a.Is6() || b.Is4()) || b.IsUnspecified() && (b.Is6() || a.Is4())
 }

@@ -34,6 +34,11 @@ func (s *Socket) Bound() []store.Port {
 	return []store.Port{four, six}
 }
 
+// Excludes tells whether no other socket can be bound at an address while this one is.
+func (s *Socket) Excludes(protocol string, addr netip.AddrPort) bool {
+	return s.Port.Protocol == protocol && s.Addr.Port() == addr.Port() && overlap(s.Addr.Addr(), addr.Addr())
+}
+
 // Close closes the socket.
 func (s *Socket) Close() { unix.Close(s.FD) }
 

@@ -227,7 +227,7 @@ func (p *Publisher) withdraw(id string) {
 func (p *Publisher) owner(protocol string, addr netip.AddrPort) string {
 	for id, pub := range p.published {
 		for _, s := range pub.sockets {
-			if s.Port.Protocol != protocol || s.Addr.Port() != addr.Port() || !listen.Overlap(s.Addr.Addr(), addr.Addr()) {
+			if !s.Excludes(protocol, addr) {
 				continue
 			}
 			if p.directory != nil {

@@ -73,7 +73,13 @@ func (p *program) filterValues(ctx context.Context, name string) []string {
 	case "dangling":
 		return []string{"false", "true"}
 	case "network":
-		return []string{"host", "none"}
+		return p.networks(ctx, nil, true)
+	case "driver":
+		return []string{"bridge", "host", "macvlan", "null", "overlay"}
+	case "type":
+		return []string{"builtin", "custom"}
+	case "scope":
+		return []string{"local"}
 	case "name":
 		return p.containers(ctx, "", nil)
 	case "ancestor", "reference":
@@ -120,12 +126,45 @@ func (p *program) completeImages() words {
 	}
 }
 
-// completeObjects offers containers and images.
+// completeObjects offers containers, images and networks.
 func (p *program) completeObjects() words {
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		found := append(p.containers(cmd.Context(), word, args), p.images(cmd.Context(), args)...)
+		found = append(found, p.networks(cmd.Context(), args, false)...)
 		return found, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeNetworks offers networks for every operand, or for the first most; those
+// that cannot be removed among them where predefined is set.
+func (p *program) completeNetworks(most int, predefined bool) words {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if most > 0 && len(args) >= most {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return p.networks(cmd.Context(), args, predefined), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeNetworkThenContainer offers a network and then a container.
+func (p *program) completeNetworkThenContainer() words {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		switch len(args) {
+		case 0:
+			return p.networks(cmd.Context(), nil, true), cobra.ShellCompDirectiveNoFileComp
+		case 1:
+			return p.containers(cmd.Context(), word, nil), cobra.ShellCompDirectiveNoFileComp
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func (p *program) networks(ctx context.Context, used []string, predefined bool) []string {
+	e := p.quietEngine()
+	if e == nil {
+		return nil
+	}
+	return completions.Networks(ctx, e, used, predefined)
 }
 
 func (p *program) containers(ctx context.Context, word string, used []string, states ...store.Status) []string {

@@ -24,7 +24,7 @@ func TestWordsAreDockers(t *testing.T) {
 		usage, short, _ := strings.Cut(head, ": ")
 		words := strings.Fields(usage)
 		path := words[1:2]
-		if words[1] == "container" || words[1] == "image" {
+		if words[1] == "container" || words[1] == "image" || words[1] == "network" {
 			path = words[1:3]
 		}
 		t.Run(strings.Join(path, " "), func(t *testing.T) {
@@ -53,6 +53,7 @@ func ownWords() []string {
 	return []string{
 		"skiff inspect", "skiff version", "skiff login", "skiff logout", // speak of Docker, or of its daemon
 		"--tls-verify", "--progress", "--authfile", // podman's and buildkit's
+		"create --ignore", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's
 		"images --all", "ls --all", "create --pull", // docker's has a slip of the pen
 	}
 }

@@ -11,9 +11,10 @@ import (
 // dockerConfig is what skiff heeds of docker's config.json beside credentials,
 // which package registry reads.
 type dockerConfig struct {
-	PsFormat     string `json:"psFormat"`
-	ImagesFormat string `json:"imagesFormat"`
-	DetachKeys   string `json:"detachKeys"`
+	PsFormat       string `json:"psFormat"`
+	ImagesFormat   string `json:"imagesFormat"`
+	NetworksFormat string `json:"networksFormat"`
+	DetachKeys     string `json:"detachKeys"`
 }
 
 // dockerConfig reads $DOCKER_CONFIG/config.json, else ~/.docker/config.json, once

@@ -42,6 +42,8 @@ func hintOf(err error) string {
 		return "skiff ps -a lists the containers"
 	case errors.Is(err, store.ErrNoImage):
 		return "skiff images lists the images"
+	case errors.Is(err, store.ErrNoNetwork):
+		return "skiff network ls lists the networks"
 	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrAmbiguousImage):
 		return "give more digits of the id, or the name"
 	case errors.Is(err, store.ErrNameTaken):

@@ -16,7 +16,7 @@ import (
 
 type inspectOptions struct {
 	format string
-	kind   string // "container", "image", or empty for whichever has that name
+	kind   string // "container", "image", "network", or empty for whichever has that name
 	size   bool
 }
 
@@ -24,7 +24,7 @@ func newInspect(p *program) *cobra.Command {
 	var o inspectOptions
 	cmd := &cobra.Command{
 		Use:   "inspect [OPTIONS] NAME|ID [NAME|ID...]",
-		Short: "Return low-level information on containers and images",
+		Short: "Return low-level information on containers, images and networks",
 		Example: `  skiff inspect web
   skiff inspect -f '{{.State.Pid}}' web
   skiff inspect --type image -f '{{json .Config.Env}}' alpine`,
@@ -33,7 +33,7 @@ func newInspect(p *program) *cobra.Command {
 	}
 	o.add(p, cmd)
 	cmd.Flags().BoolVarP(&o.size, "size", "s", false, "Display total file sizes if the type is container")
-	kinds := []string{"container", "image"}
+	kinds := []string{"container", "image", "network"}
 	cmd.Flags().Var(choice{&o.kind, kinds}, "type", "Only inspect objects of the given type")
 	completeFlag(cmd, "type", kinds...)
 	return cmd
@@ -116,6 +116,9 @@ type sizedContainer struct {
 
 // inspectOne looks for a container first, as Docker does.
 func inspectOne(ctx context.Context, e *run.Engine, ref string, o inspectOptions) (any, error) {
+	if o.kind == "network" {
+		return e.NetworkInspect(ctx, ref)
+	}
 	if o.kind != "image" {
 		c, err := e.Inspect(ctx, ref)
 		if err == nil && o.size {
@@ -135,7 +138,14 @@ func inspectOne(ctx context.Context, e *run.Engine, ref string, o inspectOptions
 	if err == nil {
 		return i, nil
 	}
-	if o.kind == "" && errors.Is(err, store.ErrNoImage) {
+	if o.kind == "image" || !errors.Is(err, store.ErrNoImage) {
+		return nil, err
+	}
+	n, err := e.NetworkInspect(ctx, ref)
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, store.ErrNoNetwork) {
 		return nil, fmt.Errorf("no such object: %s", ref)
 	}
 	return nil, err

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"strings"
+
 	"github.com/skiff-containers/skiff/netns"
+	"github.com/skiff-containers/skiff/store"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -39,7 +42,16 @@ func alias(flags *pflag.FlagSet, name, of string) {
 }
 
 func (c *containerFlags) completeNetwork(p *program, cmd *cobra.Command) {
-	completeFlag(cmd, "network", "bridge", "host", "none", "container:", "pasta", "slirp4netns")
+	must(cmd.RegisterFlagCompletionFunc("network", func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		if strings.HasPrefix(word, "container:") {
+			return prefixed("container:", p.containers(cmd.Context(), "", nil, store.Running)), cobra.ShellCompDirectiveNoFileComp
+		}
+		found := p.networks(cmd.Context(), nil, true)
+		if len(found) == 0 {
+			found = []string{"bridge", "host", "none"} // there is no store yet
+		}
+		return append(found, "container:", "pasta", "slirp4netns"), cobra.ShellCompDirectiveNoFileComp
+	}))
 	for _, name := range []string{"ip", "ip6", "mac-address", "network-alias", "add-host", "dns", "dns-option", "dns-search", "link-local-ip", "sysctl"} {
 		completeFlag(cmd, name)
 	}

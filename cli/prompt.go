@@ -29,6 +29,17 @@ func (s *streams) ask(ctx context.Context, question string) (string, error) {
 	})
 }
 
+// confirm asks a question that is answered by y or n. What is not y is no, the end of
+// stdin too.
+func (s *streams) confirm(ctx context.Context, question string) (bool, error) {
+	fmt.Fprint(s.Err, question)
+	answer, err := waitFor(ctx, func() (string, error) { return bufio.NewReader(s.In).ReadString('\n') })
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return strings.EqualFold(strings.TrimSpace(answer), "y"), nil
+}
+
 // askSecret is ask without showing what is typed. However it ends, the terminal
 // shows typing again.
 func (s *streams) askSecret(ctx context.Context, question string) (string, error) {

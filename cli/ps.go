@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 
 	"github.com/skiff-containers/skiff/run"
 	"github.com/spf13/cobra"
@@ -69,10 +70,14 @@ func runPs(ctx context.Context, e *run.Engine, s *streams, o *psOptions) error {
 		return err
 	}
 	out := o.listing()
+	networks := out.uses("Networks")
 	sizes := o.size || out.uses("Size")
 	rows := make([]any, len(summaries))
 	for i, c := range summaries {
 		row := containerRowOf(c, o.noTrunc)
+		if networks {
+			row.Networks = strings.Join(e.NetworkNames(c.Record), ",")
+		}
 		if sizes {
 			row.Size = containerSize(ctx, e, c.Record)
 		}

@@ -58,7 +58,6 @@ func containerRowOf(c run.Summary, whole bool) *containerRow {
 		LocalVolumes: "0",
 		Mounts:       mounts(r.HostConfig, whole),
 		Names:        cell(r.Name),
-		Networks:     r.HostConfig.NetworkMode,
 		Platform:     r.Image.Platform,
 		Ports:        portsColumn(c),
 		RunningFor:   ago(r.Created),

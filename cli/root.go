@@ -30,6 +30,7 @@ func verbs() []verb {
 		{"info", groupCommon, newInfo},
 		{"container", groupManagement, newContainer},
 		{"image", groupManagement, newImage},
+		{"network", groupManagement, newNetwork},
 		{"attach", groupOther, newAttach},
 		{"completion", groupOther, newCompletion},
 		{"create", groupOther, newCreate},

@@ -57,4 +57,20 @@ func Images(ctx context.Context, e *run.Engine, used []string) []string {
 	return names
 }
 
+// Networks are the names of networks, with their drivers after a tab; with predefined
+// those too that every store has. Those of used are left out.
+func Networks(ctx context.Context, e *run.Engine, used []string, predefined bool) []string {
+	all, err := e.NetworkList(ctx, nil)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, n := range all {
+		if (predefined || !n.Predefined) && !slices.Contains(used, n.Name) {
+			names = append(names, n.Name+"\t"+n.Driver)
+		}
+	}
+	return names
+}
+
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

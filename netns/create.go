@@ -199,7 +199,6 @@ var special = [...]netip.Prefix{
 // with those of other networks and the routes of the host.
 func settleSubnets(n *store.Network, others []*store.Network) (notices []string, err error) {
 	four, six := false, false
-	routes := hostRoutes()
 	for _, sub := range n.Subnets {
 		four, six = four || sub.Subnet.Addr().Is4(), six || sub.Subnet.Addr().Is6()
 		for _, other := range others {
@@ -210,10 +209,8 @@ func settleSubnets(n *store.Network, others []*store.Network) (notices []string,
 				}
 			}
 		}
-		if route := overlapping(routes, sub.Subnet); route.IsValid() {
-			notices = append(notices, fmt.Sprintf("subnet %s overlaps with %s, which this host has a route to: containers of network %q will not reach that", sub.Subnet, route, n.Name))
-		}
 	}
+	notices = Shadowed(n)
 	if !four {
 		free, err := freeSubnet(userPools[:], 24, others)
 		if err != nil {
@@ -241,6 +238,19 @@ func settleSubnets(n *store.Network, others []*store.Network) (notices []string,
 		sub.Gateway = gateway
 	}
 	return notices, nil
+}
+
+// Shadowed tells, in a sentence each, which routes of the host a network covers, so
+// that its containers do not reach what lies there. The host may get such by a VPN
+// long after the network was made.
+func Shadowed(n *store.Network) (all []string) {
+	routes := hostRoutes()
+	for _, sub := range n.Subnets {
+		if route := overlapping(routes, sub.Subnet); route.IsValid() {
+			all = append(all, fmt.Sprintf("subnet %s overlaps with %s, which this host has a route to: containers of network %q do not reach that", sub.Subnet, route, n.Name))
+		}
+	}
+	return all
 }
 
 // randomULA is a /64 that is nobody else's (RFC 4193, section 3.2): forty random

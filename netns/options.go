@@ -25,8 +25,6 @@ type Options struct {
 	Hosts        []string // --add-host
 	Sysctls      []string // --sysctl
 	Hostname     bool     // whether --hostname was given
-	Publish      bool     // whether a port is published
-	Expose       bool     // whether --expose was given
 }
 
 // Request is what Options mean.
@@ -171,10 +169,6 @@ func (o *Options) conflict(m Mode) error {
 		return errors.New("conflicting options: dns and the network mode")
 	case len(o.Hosts) > 0 && shared:
 		return errors.New("conflicting options: custom host-to-IP mapping and the network mode")
-	case o.Publish && shared:
-		return errors.New("conflicting options: port publishing and the container type network mode")
-	case o.Expose && shared:
-		return errors.New("conflicting options: port exposing and the container type network mode")
 	case m.Networks():
 		return nil
 	case o.MAC != "":

@@ -83,7 +83,6 @@ func TestParseRefuses(t *testing.T) {
 		{Options{Networks: []string{"container:x"}, Hostname: true}, "conflicting options: hostname"},
 		{Options{Networks: []string{"container:x"}, DNS: []string{"1.1.1.1"}}, "conflicting options: dns"},
 		{Options{Networks: []string{"container:x"}, Hosts: []string{"a:1.1.1.1"}}, "conflicting options: custom host-to-IP"},
-		{Options{Networks: []string{"container:x"}, Publish: true}, "conflicting options: port publishing"},
 		{Options{DNS: []string{"localhost"}}, "not correctly formatted"},
 		{Options{DNSSearch: []string{"a b"}}, "not a domain"},
 		{Options{DNSOptions: []string{"a\nnameserver 1.2.3.4"}}, "invalid --dns-option"},

@@ -94,7 +94,7 @@ func (e *Engine) filter(key, value string) (func(*Summary) bool, error) {
 	case "before", "since":
 		return e.relative(key, value)
 	case "network":
-		return func(s *Summary) bool { return s.Record.HostConfig.NetworkMode == value }, nil
+		return e.inNetwork(value), nil
 	case "volume":
 		return func(s *Summary) bool {
 			return slices.ContainsFunc(s.Record.HostConfig.Mounts, func(m store.Mount) bool { return m.Source == value || m.Target == path.Clean(value) })

@@ -42,7 +42,9 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 			"LowerDir": e.lowers(r.Image.Layers), "UpperDir": filepath.Join(c.Dir, "upper"),
 			"WorkDir": filepath.Join(c.Dir, "work"), "MergedDir": filepath.Join(c.Dir, "merged"),
 		}},
-		NetworkSettings: NetworkSettings{Ports: portMap(c, r, state), Networks: map[string]NetworkEndpoint{r.HostConfig.NetworkMode: {}}},
+	}
+	if i.NetworkSettings, err = e.networkSettings(c, r, state); err != nil {
+		return nil, err
 	}
 	if r.HostConfig.LogConfig.Type != "none" {
 		i.LogPath = filepath.Join(c.Dir, logName)

@@ -65,27 +65,6 @@ type MountPoint struct {
 	Propagation string
 }
 
-// NetworkSettings is Docker's NetworkSettings object.
-type NetworkSettings struct {
-	SandboxID  string
-	SandboxKey string
-	Ports      map[string][]store.PortBinding
-	Networks   map[string]NetworkEndpoint
-}
-
-// NetworkEndpoint is a container's place in one network.
-type NetworkEndpoint struct {
-	Aliases           []string
-	NetworkID         string
-	EndpointID        string
-	Gateway           string
-	IPAddress         string
-	IPPrefixLen       int
-	IPv6Gateway       string
-	GlobalIPv6Address string
-	MacAddress        string
-}
-
 // ImageInspect is what `inspect` prints of an image: Docker's ImageInspect object.
 type ImageInspect struct {
 	ID           string `json:"Id"`

@@ -103,6 +103,21 @@ func (s *Store) Reclaim(network string, addr netip.Addr) (bool, error) {
 	return true, nil
 }
 
+// Idle tells whether nobody runs, starts or changes the container with an id at this
+// moment, or it is gone.
+func (s *Store) Idle(id string) (bool, error) {
+	c := s.byID(id)
+	if c == nil {
+		return !s.staged(s.path("tmp", "create-"+id)), nil
+	}
+	_, _ = c.State() // buries one whose shim was killed
+	lock, still, err := c.idle()
+	if lock != nil {
+		lock.Unlock()
+	}
+	return still, err
+}
+
 // idle takes the lock of a container that nobody runs, starts or changes; still is
 // false where somebody does.
 func (c *Container) idle() (lock *Lock, still bool, err error) {

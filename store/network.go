@@ -50,10 +50,12 @@ const networkFile = "network.json"
 // CreateNetwork puts a network into the store. It wraps ErrNetworkExists. The caller
 // holds the lock "networks" where it has compared subnets.
 func (s *Store) CreateNetwork(n *Network) error {
-	staged, err := os.MkdirTemp(s.path("tmp"), "network-")
+	staged := s.path("tmp", "network-"+NewID())
+	claim, err := s.stage(staged)
 	if err != nil {
 		return fmt.Errorf("creating network %q: %w", n.Name, err)
 	}
+	defer claim.Unlock()
 	defer os.RemoveAll(staged)
 	if err := os.Mkdir(filepath.Join(staged, "leases"), 0o700); err != nil {
 		return fmt.Errorf("creating network %q: %w", n.Name, err)
@@ -116,10 +118,12 @@ func (s *Store) RemoveNetwork(name string) error {
 	if !ValidName(name) {
 		return fmt.Errorf("%w: %s", ErrNoNetwork, name)
 	}
-	staged, err := os.MkdirTemp(s.path("tmp"), "network-")
+	staged := s.path("tmp", "network-"+NewID())
+	claim, err := s.stage(staged)
 	if err != nil {
 		return fmt.Errorf("removing network %q: %w", name, err)
 	}
+	defer claim.Unlock()
 	defer os.RemoveAll(staged)
 	err = os.Rename(s.path("networks", name), filepath.Join(staged, name))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,0 +1,177 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/rand"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skiff-containers/skiff/internal/netlab"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+
+// tcpPair is two ends of a connection: one as a connection, one as a descriptor.
+func tcpPair(t *testing.T) (*net.TCPConn, int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	far, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	file, err := far.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	return near.(*net.TCPConn), fd
+}
+
+func start(t *testing.T) *Loop {
+	t.Helper()
+	l, err := Start(netlab.Space(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// joined is a connection through a pair, and what tells of its end.
+func joined(t *testing.T, l *Loop) (a, b *net.TCPConn, pair *Pair, ended chan struct{}) {
+	t.Helper()
+	a, first := tcpPair(t)
+	b, second := tcpPair(t)
+	ended = make(chan struct{})
+	var err error
+	l.Call(func() { pair, err = l.Join(first, second, Options{Settled: func() {}, Ended: func() { close(ended) }}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, b, pair, ended
+}
+
+// More connections in bulk than there are pipes, with readers that are slow at first, in both
+// directions: all bytes come, and no pipe is lost.
+func TestMorePairsThanPipes(t *testing.T) {
+	l := start(t)
+	data := make([]byte, 3<<20)
+	rand.Read(data)
+	var all sync.WaitGroup
+	read := make(chan struct{})
+	for range maxPipes + 20 {
+		a, b, _, ended := joined(t, l)
+		for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
+			all.Go(func() { way[0].Write(data); way[0].CloseWrite() })
+			all.Go(func() {
+				<-read
+				if got, err := io.ReadAll(way[1]); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("%d bytes of %d, %v", len(got), len(data), err)
+				}
+			})
+		}
+		all.Go(func() { <-ended })
+	}
+	time.AfterFunc(300*time.Millisecond, func() { close(read) }) // most are stuck by then
+	all.Wait()
+	pipes.Lock()
+	defer pipes.Unlock()
+	if pipes.made != len(pipes.idle) || pipes.made > keepPipes {
+		t.Errorf("%d pipes, %d of them idle", pipes.made, len(pipes.idle))
+	}
+}
+
+// A connection at rest holds no pipe.
+func TestRestingPairHoldsNoPipe(t *testing.T) {
+	l := start(t)
+	a, b, pair, _ := joined(t, l)
+	data := make([]byte, 1<<20)
+	go a.Write(data)
+	if _, err := io.ReadFull(b, data); err != nil {
+		t.Fatal(err)
+	}
+	a.Write([]byte("x"))
+	b.Read(data[:1])
+	l.Call(func() {
+		if pair.ways[0].pipe != nil || pair.ways[1].pipe != nil || pair.ways[0].holds() {
+			t.Error("a pair at rest holds something")
+		}
+	})
+}
+
+// End delivers what is there already.
+func TestEnd(t *testing.T) {
+	l := start(t)
+	a, b, pair, ended := joined(t, l)
+	b.Write([]byte("last words"))
+	b.CloseWrite()
+	l.Call(pair.End)
+	if got, err := io.ReadAll(a); string(got) != "last words" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	<-ended
+	_, _, pair, ended = joined(t, l)
+	l.Call(pair.End)
+	<-ended // nobody closed it
+}
+
+// An early answer is delivered though its sender takes no more.
+func TestEarlyAnswer(t *testing.T) {
+	l := start(t)
+	a, b, _, ended := joined(t, l)
+	b.Write([]byte("too large"))
+	b.SetLinger(0)
+	got := make([]byte, 9)
+	if _, err := io.ReadFull(a, got); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	for i := 0; i < 1000; i++ {
+		if _, err := a.Write(make([]byte, 1<<16)); err != nil {
+			break
+		}
+	}
+	<-ended
+	if string(got) != "too large" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Close ends all, and calls after it do nothing.
+func TestClose(t *testing.T) {
+	l := start(t)
+	a, _, _, ended := joined(t, l)
+	l.Close()
+	<-ended
+	if _, err := a.Read(make([]byte, 1)); err == nil {
+		t.Error("the connection is open")
+	}
+	if err := l.Call(func() {}); err != ErrClosed {
+		t.Error(err)
+	}
+	if l.Later(func() {}) {
+		t.Error("a call was taken")
+	}
+}

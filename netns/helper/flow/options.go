@@ -41,6 +41,9 @@ func (o *options) set(fd int, v6 bool, how How) {
 	o.known, o.how = true, how
 }
 
+// maxSegments is UDP_MAX_SEGMENTS of linux/udp.h.
+const maxSegments = 128
+
 // sendTo is sendto(2), with UDP_SEGMENT (udp(7)) where data is several datagrams. A
 // device or path that cannot have that gets them one by one.
 func sendTo(fd int, data []byte, to unix.Sockaddr, segment int) error {
@@ -50,6 +53,9 @@ func sendTo(fd int, data []byte, to unix.Sockaddr, segment int) error {
 	_, err := unix.SendmsgN(fd, data, segmentControl(segment), to, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	if err != unix.EINVAL && err != unix.EIO && err != unix.EMSGSIZE {
 		return err
+	}
+	if len(data) > segment*maxSegments {
+		return nil // no kernel makes such a bundle: somebody tries to keep us busy
 	}
 	for len(data) > 0 {
 		n := min(segment, len(data))

@@ -12,6 +12,7 @@ import (
 	"github.com/skiff-containers/skiff/netns/helper/icmp"
 	"github.com/skiff-containers/skiff/netns/helper/link"
 	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/netstack"
 	"github.com/skiff-containers/skiff/netns/helper/ports"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tcp"
@@ -108,18 +109,30 @@ func (h *helper) openWay() (port uint16, err error) {
 	wanted := os.Getenv(client.PathVariable)
 	switch wanted {
 	case "", "kernel":
-		path, err := tcp.Start(tcp.Config{N: h.space, Device: h.device, Directory: &h.directory})
-		if err != nil {
+		err := tcp.Probe(h.space)
+		if err == nil {
+			path, err := tcp.Start(tcp.Config{N: h.space, Device: h.device, Directory: &h.directory})
+			if err != nil {
+				return 0, err
+			}
+			h.way = path
+			return path.ListenPort(), nil
+		}
+		if wanted != "" {
 			return 0, err
 		}
-		h.way = path
-		return path.ListenPort(), nil
+		h.why = err.Error()
 	case "netstack":
 		h.why = client.PathVariable + " says so"
 	default:
 		return 0, fmt.Errorf("%s is %q: it may be \"kernel\" or \"netstack\"", client.PathVariable, wanted)
 	}
-	return 0, fmt.Errorf("TCP has no way out of the networks: %s", h.why)
+	path, err := netstack.Start(netstack.Config{Device: h.device, Directory: &h.directory})
+	if err != nil {
+		return 0, err
+	}
+	h.way = path
+	return 0, nil
 }
 
 // close ends what would otherwise end with the process in its own time.

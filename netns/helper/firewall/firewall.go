@@ -26,6 +26,9 @@ import (
 type Config struct {
 	// TUN is the interface that leads to the world, as the kernel calls it.
 	TUN string
+	// Carrier is the interface by which the datagrams of overlay networks come in;
+	// "": there is none. Only the helper writes there.
+	Carrier string
 	// TProxyPort is where the helper's transparent listeners for IPv4 and IPv6 are in
 	// N. 0: there is no kernel path for TCP, and packets come back out of the TUN.
 	TProxyPort uint16

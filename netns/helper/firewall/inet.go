@@ -41,6 +41,9 @@ func (f *Firewall) input(sockets bool) {
 	c := f.startChain(f.inet, "input", nftables.ChainHookInput, nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
 	f.add(c, marked(f.config.Mark), accept())
 	f.add(c, from("lo"), accept())
+	if f.config.Carrier != "" {
+		f.add(c, from(f.config.Carrier), protocol(unix.IPPROTO_UDP), accept())
+	}
 	f.add(c, goesOn(), accept())
 	if sockets {
 		f.add(c, protocol(unix.IPPROTO_UDP), bound(), accept())

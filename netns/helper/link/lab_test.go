@@ -14,6 +14,7 @@ import (
 	"github.com/skiff-containers/skiff/internal/netlab"
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/overlay"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"github.com/skiff-containers/skiff/store"
@@ -45,7 +46,7 @@ func newLab(t testing.TB) *lab {
 func (l *lab) restart() {
 	l.t.Helper()
 	var err error
-	l.fire, err = firewall.Setup(l.n, firewall.Config{TUN: "skiff0", TProxyPort: 7777})
+	l.fire, err = firewall.Setup(l.n, firewall.Config{TUN: tun.Name, Carrier: overlay.Device, TProxyPort: 7777})
 	l.must(err)
 	l.t.Cleanup(l.fire.Close)
 	l.links, err = New(l.n)

@@ -39,6 +39,7 @@ type Links struct {
 	wires    map[string]int    // the index of the bridge that a network lies on, once it is as it should be, by the network's id
 	current  map[string]string // name of a network → its bridge
 	macvlans map[string]int    // the MTU of what a macvlan network lies on, by its id
+	tunnels  map[string]bool   // overlay networks that are joined to other hosts, by id
 }
 
 // What N's interfaces are called, before 10 digits of an id: a network's bridge, an
@@ -62,7 +63,7 @@ func Port(e *store.Endpoint) string { return name(prefixPort, e.ID) }
 
 // New begins with what an earlier helper left in N.
 func New(n *space.Space) (*Links, error) {
-	l := &Links{n: n, wires: map[string]int{}, current: map[string]string{}, macvlans: map[string]int{}}
+	l := &Links{n: n, wires: map[string]int{}, current: map[string]string{}, macvlans: map[string]int{}, tunnels: map[string]bool{}}
 	err := n.Do(func() (err error) {
 		if err := parameters(); err != nil {
 			return err
@@ -173,8 +174,9 @@ func (l *Links) Forget(n *store.Network) error {
 		return l.leaveParent(n)
 	}
 	delete(l.wires, n.ID)
+	delete(l.tunnels, n.ID)
 	if l.current[n.Name] == Bridge(n) {
 		delete(l.current, n.Name)
 	}
-	return l.conn.do(deleteLink(name(prefixVxlan, n.ID)), deleteLink(Bridge(n)))
+	return l.conn.do(deleteLink(Uplink(n)), deleteLink(Bridge(n)))
 }

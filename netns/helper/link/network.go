@@ -24,6 +24,9 @@ func MTU(n *store.Network) int {
 			return mtu
 		}
 	}
+	if n.Driver == "overlay" {
+		return overlayMTU(n)
+	}
 	return DefaultMTU
 }
 

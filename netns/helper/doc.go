@@ -13,6 +13,7 @@
 //	member    which container has an address, and what it may reach
 //	link      bridges, veth pairs, macvlan and vxlan in N, addresses and routes in containers
 //	firewall  nftables in N: who may send what where, and the admission to the kernel path
+//	overlay   the frames of overlay networks, between hosts
 //	tun       the device "skiff0", by which N sends out what is for the world
 //	tcp       the kernel path
 //	netstack  what stands in for tcp where the kernel path cannot be had

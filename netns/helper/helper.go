@@ -13,6 +13,7 @@ import (
 	"github.com/skiff-containers/skiff/netns/helper/link"
 	"github.com/skiff-containers/skiff/netns/helper/member"
 	"github.com/skiff-containers/skiff/netns/helper/netstack"
+	"github.com/skiff-containers/skiff/netns/helper/overlay"
 	"github.com/skiff-containers/skiff/netns/helper/ports"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tcp"
@@ -51,6 +52,7 @@ type helper struct {
 
 	networks sync.Mutex // held while networks are made and removed
 	known    map[string]*network
+	overlay  *overlay.Relay // nil until there is a network for it
 
 	logMu  sync.Mutex
 	logged map[string]time.Time
@@ -72,7 +74,7 @@ func (h *helper) furnish() (err error) {
 	if err != nil {
 		return err
 	}
-	if h.firewall, err = firewall.Setup(h.space, firewall.Config{TUN: tun.Name, TProxyPort: port}); err != nil {
+	if h.firewall, err = firewall.Setup(h.space, firewall.Config{TUN: tun.Name, Carrier: overlay.Device, TProxyPort: port}); err != nil {
 		return err
 	}
 	for _, weakness := range []error{h.firewall.Opaque(), h.firewall.Weak()} {
@@ -142,5 +144,8 @@ func (h *helper) close() {
 	h.way.Close()
 	h.udp.Close()
 	h.icmp.Close()
+	if h.overlay != nil {
+		h.overlay.Close()
+	}
 	h.device.Close()
 }

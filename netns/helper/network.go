@@ -21,27 +21,59 @@ type network struct {
 func (h *helper) ensureNetwork(n *store.Network) error {
 	h.networks.Lock()
 	defer h.networks.Unlock()
+	return h.ensureLocked(n)
+}
+
+func (h *helper) ensureLocked(n *store.Network) error {
 	if have := h.known[n.Name]; have != nil {
 		if have.ID == n.ID {
 			return nil
 		}
 		h.forgetNetwork(have) // removed and made anew under the same name
 	}
+	if n.Driver == "macvlan" {
+		return h.ensureMacvlan(n)
+	}
 	bridge, err := h.links.EnsureNetwork(n)
 	if err != nil {
 		return err
 	}
+	if err := h.setRules(n, bridge); err != nil {
+		return err
+	}
+	if n.Driver == "overlay" {
+		if err := h.joinOverlay(n); err != nil {
+			return err
+		}
+	}
+	if err := h.serveNames(n); err != nil {
+		return err
+	}
+	h.known[n.Name] = &network{n, bridge}
+	return nil
+}
+
+// setRules has the firewall know a network with a bridge, and the macvlan networks on it.
+func (h *helper) setRules(n *store.Network, bridge string) error {
 	rules := firewall.Network{Bridge: bridge, Gateways: gateways(n), Internal: n.Internal,
 		Open: n.Options["isolate"] == "false", Separate: n.Options["com.docker.network.bridge.enable_icc"] == "false"}
+	for _, other := range h.known {
+		if other.bridge == bridge && other.ID != n.ID {
+			rules.Gateways = append(rules.Gateways, gateways(other.Network)...)
+		}
+	}
 	if err := h.firewall.Network(rules); err != nil {
 		return fmt.Errorf("making the rules of network %q: %w", n.Name, err)
 	}
-	for _, gateway := range rules.Gateways {
+	return nil
+}
+
+func (h *helper) serveNames(n *store.Network) error {
+	for _, gateway := range gateways(n) {
 		if err := h.dns.Listen(gateway); err != nil {
 			return fmt.Errorf("serving names for network %q: %w", n.Name, err)
 		}
 	}
-	h.known[n.Name] = &network{n, bridge}
 	return nil
 }
 
@@ -51,12 +83,26 @@ func (h *helper) forgetNetwork(n *network) {
 	for _, gateway := range gateways(n.Network) {
 		h.dns.Unlisten(gateway)
 	}
-	if err := h.firewall.Forget(n.bridge); err != nil {
+	if n.Driver == "overlay" {
+		h.leaveOverlay(n.Network)
+	}
+	if err := h.forgetRules(n); err != nil {
 		h.logf("forgetting network %q: %v", n.Name, err)
 	}
 	if err := h.links.Forget(n.Network); err != nil {
 		h.logf("forgetting network %q: %v", n.Name, err)
 	}
+}
+
+// forgetRules leaves those of the bridge that a macvlan network lies on.
+func (h *helper) forgetRules(n *network) error {
+	if n.Driver != "macvlan" {
+		return h.firewall.Forget(n.bridge)
+	}
+	if parent := h.known[n.Options["parent"]]; parent != nil {
+		return h.setRules(parent.Network, parent.bridge)
+	}
+	return nil
 }
 
 func (h *helper) serveForget(name string) {
@@ -84,7 +130,7 @@ func (h *helper) sweep() {
 	defer h.networks.Unlock()
 	keep := func(name string) bool {
 		for _, n := range h.known {
-			if n.bridge == name {
+			if n.bridge == name || link.Uplink(n.Network) == name {
 				return true
 			}
 		}

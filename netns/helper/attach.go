@@ -112,6 +112,7 @@ func (h *helper) connect(a *attachment, sockets []*os.File) error {
 		return err
 	}
 	h.directory.Put(m)
+	h.arrived(a.id)
 	if before != nil {
 		h.drop(before, m)
 	}

@@ -49,6 +49,8 @@ type helper struct {
 	mu       sync.Mutex
 	attached map[string]*attachment // by container
 	leaving  map[string]chan struct{}
+	expected map[string]bool // containers that an earlier helper may have had and that are not attached yet
+	complete chan struct{}   // closed when there are none, or have been given up
 
 	networks sync.Mutex // held while networks are made and removed
 	known    map[string]*network
@@ -94,7 +96,8 @@ func (h *helper) furnish() (err error) {
 	if h.ports, err = ports.Start(ports.Config{N: h.space, Directory: &h.directory}); err != nil {
 		return err
 	}
-	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf"})
+	h.expectMembers()
+	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf", Ready: h.complete})
 	go func() {
 		err := h.device.Serve(tun.Handlers{TCP: h.way.Handle, UDP: h.udp.Handle, ICMP: h.icmp.Handle})
 		if err != nil {

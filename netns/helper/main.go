@@ -39,7 +39,7 @@ func main() int {
 	h := &helper{store: &store.Store{Root: os.Args[1]}, logged: map[string]time.Time{}}
 	if err := h.begin(os.Args[len(os.Args)-1]); err != nil {
 		tell(ready, err)
-		h.store.LeaveSelf(client.Who)
+		h.leave()
 		return 1
 	}
 	ready.WriteString("ok")
@@ -47,6 +47,15 @@ func main() int {
 	time.AfterFunc(sweepAfter, h.sweep)
 	h.serve()
 	return 0
+}
+
+// leave takes the helper, or who stands in live/ for it, out of there.
+func (h *helper) leave() {
+	if h.holder != nil {
+		h.store.Leave(client.Who)
+		return
+	}
+	h.store.LeaveSelf(client.Who)
 }
 
 // sweepAfter is how long shims have to attach their containers to a new helper.

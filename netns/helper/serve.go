@@ -133,7 +133,7 @@ func (h *helper) retire() bool {
 	os.Remove(h.folder.Name() + "/" + client.SocketName)
 	h.listener.Close() // whoever waits to be accepted reads the end, and starts another
 	h.close()
-	h.store.LeaveSelf(client.Who)
+	h.leave()
 	return true // the lock goes with the process, and alive with it
 }
 

@@ -45,9 +45,12 @@ func TestContainersSeeTheClientsAddress(t *testing.T) {
 			if !strings.HasPrefix(seen, want) {
 				t.Errorf("%s: %s from %s to %s is seen as from %s", network, v.network, v.from, v.to, seen)
 			}
-			if log := m.skiff("logs", name); !strings.Contains(log, v.network+" "+seen) {
-				t.Errorf("%s: the log does not show %s %s:\n%s", network, v.network, seen, log)
-			}
+			m.eventually("logging the client", func() error {
+				if log := m.skiff("logs", name); !strings.Contains(log, v.network+" "+seen) {
+					return fmt.Errorf("%s: the log does not show %s %s:\n%s", network, v.network, seen, log)
+				}
+				return nil
+			})
 		}
 	}
 }

@@ -76,6 +76,7 @@ type flow struct {
 	shaking  bool // the stack has taken it up
 	conn     *net.TCPConn
 	endpoint *tcp.Endpoint // when open
+	over     bool          // the container has reset it
 }
 
 // Start makes the stack. Its connections to the world are made in the process's own
@@ -121,7 +122,9 @@ func keyOf(packet *tun.Packet, t tun.TCP) key {
 func (p *Path) over(k key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.open, k)
+	if f := p.open[k]; f != nil {
+		f.over = true
+	}
 }
 
 // intact verifies a packet's checksum, where there is one already.
@@ -186,7 +189,7 @@ func (p *Path) repeated(k key, packet *tun.Packet) bool {
 // lives tells whether the container may still have something to say. Where its last
 // words are on their way to the stack, it may use the port again.
 func (f *flow) lives() bool {
-	if f == nil {
+	if f == nil || f.over {
 		return false
 	}
 	switch f.endpoint.EndpointState() {

@@ -217,8 +217,11 @@ func PortKey(port uint16, protocol string) string {
 // argument of `port`: "80/tcp", or "80" for TCP.
 func ParsePortKey(text string) (port uint16, protocol string, err error) {
 	number, protocol, err := cutProtocol(text)
-	n, numErr := parsePort(number)
-	if err != nil || numErr != nil || n == 0 {
+	if err != nil {
+		return 0, "", err
+	}
+	n, err := parsePort(number)
+	if err != nil || n == 0 {
 		return 0, "", fmt.Errorf("invalid port: %q", text)
 	}
 	return uint16(n), protocol, nil

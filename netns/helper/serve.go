@@ -34,6 +34,7 @@ func (h *helper) listen() error {
 
 // serve converses until nobody has needed us for a while.
 func (h *helper) serve() {
+	h.busy.since = time.Now()
 	go h.accept()
 	for {
 		time.Sleep(h.lingering())
@@ -61,8 +62,12 @@ func (h *helper) accept() {
 			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely
 			continue
 		}
-		if c, err := wire.New(fd); err == nil {
-			h.busy.enter()
+		c, err := wire.New(fd)
+		switch {
+		case err != nil:
+		case !h.busy.enter():
+			c.Close() // it reads the end, and asks another helper
+		default:
 			go func() {
 				defer h.busy.leave()
 				defer c.Close()
@@ -80,13 +85,26 @@ const linger = 2 * time.Second
 type busy struct {
 	mu    sync.Mutex
 	count int
-	since time.Time // when count became 0
+	since time.Time // when count became 0, or the helper began
+	over  bool
 }
 
-func (b *busy) enter() {
+// enter counts a conversation; false where the helper is at its end.
+func (b *busy) enter() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.count++
+	if !b.over {
+		b.count++
+	}
+	return !b.over
+}
+
+// retire lets no further conversation in, where there has been none for long enough.
+func (b *busy) retire() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = b.count == 0 && time.Since(b.since) >= linger
+	return b.over
 }
 
 func (b *busy) leave() {
@@ -126,7 +144,7 @@ func (h *helper) retire() bool {
 	if err != nil || lock == nil {
 		return false
 	}
-	if h.busy.idle() < linger {
+	if !h.busy.retire() {
 		lock.Unlock()
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/netns/client"
@@ -30,29 +31,48 @@ type check struct {
 	running  map[string]*store.Attachment // by container
 }
 
+// What goes by itself within this time is no finding: a helper clears away behind
+// containers that end, and is itself replaced when it dies.
+const (
+	checkPatience = 2 * time.Second
+	checkPause    = 50 * time.Millisecond
+)
+
 // NetworkCheck looks for what killed processes may have left, and with repair mends
-// what can be mended without touching a container. Containers that start or end
-// meanwhile may be taken for more than they are: what it finds is true of a store at rest.
+// what can be mended without touching a container. Where something is found it looks
+// again for a while, as a store is seldom at rest.
 func (e *Engine) NetworkCheck(ctx context.Context, repair bool) ([]NetworkFinding, error) {
 	defer e.tidy()()
-	c := &check{engine: e, repair: repair, networks: map[string]*store.Network{}, running: map[string]*store.Attachment{}}
-	all, err := e.Store.Networks()
+	for end := time.Now().Add(checkPatience); ; {
+		late := time.Now().After(end)
+		c := &check{engine: e, repair: repair && late, networks: map[string]*store.Network{}, running: map[string]*store.Attachment{}}
+		if err := c.all(); err != nil || len(c.findings) == 0 || late {
+			return c.findings, err
+		}
+		if err := pause(ctx, checkPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *check) all() error {
+	all, err := c.engine.Store.Networks()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, n := range all {
 		c.networks[n.Name] = n
 	}
 	if err := c.containers(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.leases(); err != nil {
-		return nil, err
+		return err
 	}
 	c.routes()
 	err = c.helper()
 	slices.SortFunc(c.findings, func(a, b NetworkFinding) int { return strings.Compare(a.Text, b.Text) })
-	return c.findings, errors.Join(err, ctx.Err())
+	return err
 }
 
 func (c *check) find(mended bool, format string, args ...any) {
@@ -183,7 +203,7 @@ func (c *check) helper() error {
 	conn, err := client.Dial(c.engine.Store)
 	if errors.Is(err, client.ErrNoHelper) {
 		if len(c.running) > 0 {
-			c.find(false, "no network helper runs, and %d containers have networks: their shims start one within a second", len(c.running))
+			c.find(false, "no network helper runs, and %d running containers need one", len(c.running))
 		}
 		return nil
 	}

@@ -256,9 +256,15 @@ func (p *Path) collect() {
 }
 
 // Drop ends all flows of a container with a reset: it has left, or its networks are others.
-func (p *Path) Drop(id string) { p.drop(func(f *flow) bool { return f.member.ID() == id }) }
+func (p *Path) Drop(id string) {
+	of := func(f *flow) bool { return f.member.ID() == id }
+	p.abandonPending(of)
+	for _, w := range p.workers {
+		w.drop(of)
+	}
+}
 
-func (p *Path) drop(which func(*flow) bool) {
+func (p *Path) abandonPending(which func(*flow) bool) {
 	var gone []*flow
 	p.mu.Lock()
 	for _, f := range p.pending {
@@ -269,9 +275,6 @@ func (p *Path) drop(which func(*flow) bool) {
 	p.mu.Unlock()
 	for _, f := range gone {
 		p.abandon(f)
-	}
-	for _, w := range p.workers {
-		w.drop(which)
 	}
 }
 
@@ -293,7 +296,7 @@ func (p *Path) Close() {
 	}
 	p.inside.Lock() // none comes in any more
 	p.inside.Unlock()
-	p.drop(func(*flow) bool { return true })
+	p.abandonPending(func(*flow) bool { return true })
 	for _, w := range p.workers {
 		w.stop()
 	}

@@ -13,7 +13,7 @@ import (
 type worker struct {
 	path   *Path
 	epoll  int
-	wakeup int // an eventfd: stop
+	wakeup int // an eventfd: to stop, or to look at drops
 	pipes  pipes
 	buf    []byte
 	busy   []*flow // have more to move than one turn allows
@@ -22,7 +22,8 @@ type worker struct {
 	stopped atomic.Bool
 
 	mu    sync.Mutex
-	flows map[int32]*flow // by both descriptors
+	flows map[int32]*flow    // by both descriptors
+	drops []func(*flow) bool // which flows are to end
 }
 
 func newWorker(p *Path) (*worker, error) {
@@ -36,7 +37,7 @@ func newWorker(p *Path) (*worker, error) {
 		return nil, fmt.Errorf("making an eventfd: %w", err)
 	}
 	w := &worker{path: p, epoll: epoll, wakeup: wakeup, pipes: pipes{open: &p.pipes}, buf: make([]byte, copySize), flows: map[int32]*flow{}}
-	if err := w.watch(wakeup, unix.EPOLLIN); err != nil {
+	if err := w.watch(wakeup, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		w.close()
 		return nil, err
 	}
@@ -79,6 +80,10 @@ func (w *worker) run() {
 }
 
 func (w *worker) event(e *unix.EpollEvent) {
+	if int(e.Fd) == w.wakeup {
+		w.dropAll()
+		return
+	}
 	if family := w.listener(int(e.Fd)); family >= 0 {
 		w.path.arrived(family)
 		return
@@ -186,6 +191,9 @@ const (
 func (w *worker) fade() {
 	left := w.fading[:0]
 	for _, f := range w.fading {
+		if f.flow.fd[container] < 0 { // dropped
+			continue
+		}
 		if f.turn++; f.turn > fadeMost || !f.flow.unsent() {
 			w.finish(f.flow, true)
 		} else {
@@ -223,22 +231,38 @@ func (w *worker) end(f *flow, broken bool) {
 	w.path.leave(f)
 }
 
-// drop has the flows end that are asked for. Their descriptors are open as long as they
-// are in the map.
+// drop has the established flows that are asked for end with a reset, soon.
 func (w *worker) drop(which func(*flow) bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	for fd, f := range w.flows {
-		if f.state.Load() == established && which(f) {
-			f.broken.Store(true)
-			unix.Shutdown(int(fd), unix.SHUT_RDWR)
+	w.drops = append(w.drops, which)
+	w.mu.Unlock()
+	w.wake()
+}
+
+func (w *worker) dropAll() {
+	gone := map[*flow]bool{}
+	w.mu.Lock()
+	for _, f := range w.flows {
+		for _, which := range w.drops {
+			if f.state.Load() == established && which(f) {
+				gone[f] = true
+			}
 		}
+	}
+	w.drops = nil
+	w.mu.Unlock()
+	for f := range gone {
+		w.finish(f, true)
 	}
 }
 
 // stop has run return.
 func (w *worker) stop() {
 	w.stopped.Store(true)
+	w.wake()
+}
+
+func (w *worker) wake() {
 	unix.Write(w.wakeup, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }
 

@@ -140,6 +140,7 @@ func (l *Lab) Container(n *store.Network) *Container {
 	}
 	l.Directory.Put(c.Member)
 	carrier(l.t, l.N, link.Port(&e))
+	carrier(l.t, l.N, link.Bridge(n))
 	carrier(l.t, c.Space, e.Interface)
 	return c
 }

@@ -87,12 +87,15 @@ func (h *helper) take(a *attachment) {
 	}
 }
 
+// errTakenOver: another conversation has the container, or none has it any longer.
+var errTakenOver = errors.New("attaching a container: its shim has attached it anew")
+
 // connect makes true what the container's network.json says.
 func (h *helper) connect(a *attachment, sockets []*os.File) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.over {
-		return errors.New("attaching a container: its shim has attached it again")
+		return errTakenOver
 	}
 	m, err := h.read(a)
 	if err != nil {

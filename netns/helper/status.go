@@ -31,7 +31,9 @@ func (h *helper) serveReload(body []byte) error {
 		a := h.attached[asked.Container]
 		h.mu.Unlock()
 		if a != nil {
-			return h.connect(a, nil)
+			if err := h.connect(a, nil); !errors.Is(err, errTakenOver) {
+				return err
+			}
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("changing the networks of container %.12s: it is not attached", asked.Container)

@@ -20,5 +20,7 @@
 //	udp, icmp plain packets
 //	dns       the name server on each gateway
 //	ports     published ports
+//	listen    the host's sockets of published ports, and in words why one cannot be had
+//	relay     threads in N that join pairs of TCP sockets
 //	driver    pasta and slirp4netns, where they are installed
 package helper

@@ -6,6 +6,7 @@
 GO      ?= $(shell command -v go || echo /usr/local/go/bin/go)
 PREFIX  ?= /usr/local
 DESTDIR ?=
+BENCH   ?= all
 ARCH    ?= $(shell $(GO) env GOARCH)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -71,10 +72,10 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) run $(STATICCHECK) $(PACKAGES)
 
 .PHONY: bench
-bench: ## compare with podman, crun and bubblewrap on this machine; writes docs/bench.*
+bench: ## compare with other tools on this machine (BENCH=core|network|all); writes docs/bench*
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory build
-	@GO=$(GO) scripts/bench
+	@GO=$(GO) scripts/bench -part $(BENCH)
 
 .PHONY: test-vm
 test-vm: ## boot a Debian in QEMU and try skiff on it as its user would

@@ -10,8 +10,8 @@ import (
 // Measures of the chart, in its own units.
 const (
 	chartWidth = 760
-	barLeft    = 110
-	barMost    = 520
+	barLeft    = 130
+	barMost    = 500
 	barHeight  = 16
 	barStep    = 21
 	groupGap   = 40
@@ -45,7 +45,10 @@ func (r *report) chart(f *os.File) error {
 			if v.Contender == "skiff" {
 				class = "skiff"
 			}
-			width := max(v.Median/most*barMost, 1)
+			width := 1.0
+			if most > 0 {
+				width = max(v.Median/most*barMost, 1)
+			}
 			fmt.Fprintf(&body, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", barLeft-8, y+barHeight-3, html.EscapeString(v.Contender))
 			fmt.Fprintf(&body, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>", class, barLeft, y, width, barHeight)
 			fmt.Fprintf(&body, "<text class=\"small\" x=\"%.1f\" y=\"%d\">%s %s</text>\n", barLeft+width+6, y+barHeight-4, figure(v.Median), one.Unit)

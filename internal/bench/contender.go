@@ -27,11 +27,12 @@ type contender struct {
 }
 
 // trial is one measured command. before and after run around all of its runs, and
-// undo after each; none of these is measured.
+// undo after each, and settle waits for what it left; none of these is measured.
 type trial struct {
 	argv   []string
 	before []string
 	undo   []string
+	settle func() error
 	after  []string
 }
 

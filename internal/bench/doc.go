@@ -5,4 +5,8 @@
 // alike; medians and their ratios are reported as a table, as JSON and as a chart.
 // crun and bubblewrap start from an unpacked root file system, with one id and no
 // image store: they show what the kernel's part of the work costs.
+//
+// Its other part compares networks: agents (package netload) in containers of each tool
+// send to the host, to each other and are sent to, and every payload is checked. What a
+// tool got wrong is part of the report. veth and loopback show what the kernel can do.
 package main

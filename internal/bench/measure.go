@@ -15,7 +15,11 @@ const idlers = 20
 
 // measure runs all cases.
 func (b *comparison) measure() (*report, error) {
-	r := newReport(b)
+	r := newReport(b.runs)
+	r.goals = coreGoals
+	for _, c := range b.contenders {
+		r.Versions[c.name] = c.version
+	}
 	for _, c := range []struct{ key, title string }{
 		{"run-none", "run --rm, no network: start to exit"},
 		{"run-beside", "run --rm, no network, beside a running container: start to exit"},
@@ -24,7 +28,7 @@ func (b *comparison) measure() (*report, error) {
 		{"exec", "exec in a running container"},
 		{"version", "--version: the start of the program itself"},
 	} {
-		if err := b.compare(r, c.key, c.key, c.title); err != nil {
+		if err := compare(r, b.contenders, b.runs, c.key, c.key, c.title); err != nil {
 			return nil, err
 		}
 	}
@@ -42,7 +46,7 @@ func (b *comparison) measure() (*report, error) {
 			}
 		}
 		have = n
-		if err := b.compare(r, "ps", fmt.Sprintf("ps-%d", n), fmt.Sprintf("ps -a with %d containers", n)); err != nil {
+		if err := compare(r, b.contenders, b.runs, "ps", fmt.Sprintf("ps-%d", n), fmt.Sprintf("ps -a with %d containers", n)); err != nil {
 			return nil, err
 		}
 	}
@@ -53,12 +57,13 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"
 
 // compare runs one case of every contender that has it, in turn, each round in
 // another order. The first round warms caches and is not counted.
-func (b *comparison) compare(r *report, key, name, title string) error {
+func compare(r *report, contenders []*contender, runs int, key, name, title string) error {
 	say("%s", title)
 	var in []*contender
-	for _, c := range b.contenders {
+	var names []string
+	for _, c := range contenders {
 		if t, has := c.cases[key]; has {
-			in = append(in, c)
+			in, names = append(in, c), append(names, c.name)
 			if t.before != nil {
 				if _, err := c.run(t.before); err != nil {
 					return err
@@ -66,8 +71,8 @@ func (b *comparison) compare(r *report, key, name, title string) error {
 			}
 		}
 	}
-	times := map[string][]float64{}
-	for round := range b.runs + 1 {
+	times := samples{}
+	for round := range runs + 1 {
 		for i := range in {
 			c := in[(i+round)%len(in)]
 			t := c.cases[key]
@@ -77,6 +82,11 @@ func (b *comparison) compare(r *report, key, name, title string) error {
 			}
 			if t.undo != nil {
 				if _, err := c.run(t.undo); err != nil {
+					return err
+				}
+			}
+			if t.settle != nil {
+				if err := t.settle(); err != nil {
 					return err
 				}
 			}
@@ -92,7 +102,7 @@ func (b *comparison) compare(r *report, key, name, title string) error {
 			}
 		}
 	}
-	r.add(name, title, "ms", in, times)
+	r.add(name, title, "ms", names, times)
 	return nil
 }
 
@@ -101,13 +111,14 @@ func (b *comparison) compare(r *report, key, name, title string) error {
 func (b *comparison) memory(r *report) error {
 	title := fmt.Sprintf("memory left in use per idle container, of %d", idlers)
 	say("%s", title)
-	sizes := map[string][]float64{}
+	sizes := samples{}
 	var in []*contender
+	var names []string
 	for _, c := range b.contenders {
 		if c.left == nil {
 			continue
 		}
-		in = append(in, c)
+		in, names = append(in, c), append(names, c.name)
 		for range idlers {
 			if _, err := c.run(c.idle); err != nil {
 				return err
@@ -134,7 +145,7 @@ func (b *comparison) memory(r *report) error {
 			}
 		}
 	}
-	r.add("memory", title, "MB", in, sizes)
+	r.add("memory", title, "MB", names, sizes)
 	return nil
 }
 

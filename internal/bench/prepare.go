@@ -121,12 +121,12 @@ func unpack(rootfs string) error {
 	)
 }
 
-// close ends what the tools left running and deletes everything.
+// close ends what the tools left running.
 func (b *comparison) close() (err error) {
 	for _, c := range b.contenders {
 		if c.after != nil {
 			err = errors.Join(err, c.after())
 		}
 	}
-	return errors.Join(err, os.RemoveAll(b.base))
+	return err
 }

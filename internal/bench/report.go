@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
+	"github.com/skiff-containers/skiff/internal/netload"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,6 +22,10 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Runs     int               `json:"runs"`
 	Cases    []result          `json:"cases"`
+	Faults   []fault           `json:"faults,omitempty"`
+
+	goals []goal
+	mu    sync.Mutex // of Faults
 }
 
 type machine struct {
@@ -29,7 +37,7 @@ type machine struct {
 type result struct {
 	Name   string  `json:"name"`
 	Title  string  `json:"title"`
-	Unit   string  `json:"unit"` // "ms" or "MB"
+	Unit   string  `json:"unit"` // "ms", "MB", "Gbit/s" and so on
 	Values []value `json:"values"`
 }
 
@@ -38,29 +46,49 @@ type value struct {
 	Median    float64 `json:"median"`
 	Low       float64 `json:"p10"`
 	High      float64 `json:"p90"`
-	Ratio     float64 `json:"ratio"` // to skiff's median
+	Ratio     float64 `json:"ratio"` // to skiff's median; 0: skiff has none, or 0
 }
 
-// goals are what skiff wants to hold, as ratios of its median to another's, or
-// (of "") as a value.
-var goals = []struct {
-	name, of string
-	limit    float64
-}{
-	{"run-none", "crun", 1},
-	{"run-none", "podman", 1.0 / 10},
-	{"exec", "podman", 1.0 / 12},
-	{"ps-500", "podman", 1.0 / 12},
-	{"version", "podman", 1.0 / 4},
-	{"memory", "", 1.2},
+// samples are measured values by contender.
+type samples map[string][]float64
+
+// fault is something that went wrong while a contender was measured.
+type fault struct {
+	Contender string `json:"contender"`
+	Case      string `json:"case"`
+	Text      string `json:"text"`
+	Count     int    `json:"count"`
 }
 
-func newReport(b *comparison) *report {
-	r := &report{Runs: b.runs, Versions: map[string]string{}, Machine: machine{CPU: cpu(), CPUs: runtime.NumCPU(), Kernel: kernel()}}
-	for _, c := range b.contenders {
-		r.Versions[c.name] = c.version
+const wrongPayload = "wrong payload"
+
+func newReport(runs int) *report {
+	return &report{Runs: runs, Versions: map[string]string{}, Machine: machine{CPU: cpu(), CPUs: runtime.NumCPU(), Kernel: kernel()}}
+}
+
+// fault notes one; equal ones are counted.
+func (r *report) fault(contender, name, text string) { r.faults(contender, name, text, 1) }
+
+func (r *report) faults(contender, name, text string, count int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, f := range r.Faults {
+		if f.Contender == contender && f.Case == name && f.Text == text {
+			r.Faults[i].Count += count
+			return
+		}
 	}
-	return r
+	r.Faults = append(r.Faults, fault{contender, name, text, count})
+}
+
+// count notes what a load found wrong.
+func (r *report) count(contender, name string, result *netload.Result) {
+	if result.Wrong > 0 {
+		r.faults(contender, name, wrongPayload, result.Wrong)
+	}
+	for _, text := range slices.Sorted(maps.Keys(result.Errors)) {
+		r.faults(contender, name, text, result.Errors[text])
+	}
 }
 
 func cpu() string {
@@ -82,15 +110,35 @@ func kernel() string {
 	return strings.SplitN(release, "-", 2)[0]
 }
 
-func (r *report) add(name, title, unit string, in []*contender, all map[string][]float64) {
+// add makes a case of the contenders that have values.
+func (r *report) add(name, title, unit string, in []string, all samples) {
 	one := result{Name: name, Title: title, Unit: unit}
-	base := quantile(all["skiff"], 0.5)
-	for _, c := range in {
-		values := all[c.name]
-		median := quantile(values, 0.5)
-		one.Values = append(one.Values, value{c.name, median, quantile(values, 0.1), quantile(values, 0.9), median / base})
+	base := 0.0
+	if len(all["skiff"]) > 0 {
+		base = quantile(all["skiff"], 0.5)
 	}
-	r.Cases = append(r.Cases, one)
+	for _, contender := range in {
+		values := all[contender]
+		if len(values) == 0 {
+			continue
+		}
+		v := value{Contender: contender, Median: quantile(values, 0.5), Low: quantile(values, 0.1), High: quantile(values, 0.9)}
+		if base > 0 {
+			v.Ratio = v.Median / base
+		}
+		one.Values = append(one.Values, v)
+	}
+	if len(one.Values) > 0 {
+		r.Cases = append(r.Cases, one)
+	}
+}
+
+func (r *report) addSamples(name, title, unit string, stands []*stand, all samples) {
+	var names []string
+	for _, s := range stands {
+		names = append(names, s.name)
+	}
+	r.add(name, title, unit, names, all)
 }
 
 func (r *report) find(name, contender string) (value, bool) {
@@ -104,34 +152,6 @@ func (r *report) find(name, contender string) (value, bool) {
 	return value{}, false
 }
 
-// verdicts says for every goal whether it was met.
-func (r *report) verdicts() (lines []string) {
-	for _, g := range goals {
-		ours, ok := r.find(g.name, "skiff")
-		if !ok {
-			continue
-		}
-		if g.of == "" {
-			lines = append(lines, fmt.Sprintf("%s\tskiff %.2f, at most %.2f\t%s", g.name, ours.Median, g.limit, met(ours.Median <= g.limit)))
-			continue
-		}
-		theirs, ok := r.find(g.name, g.of)
-		if !ok {
-			continue
-		}
-		ratio := ours.Median / theirs.Median
-		lines = append(lines, fmt.Sprintf("%s\t%.3f of %s's, at most %.3f\t%s", g.name, ratio, g.of, g.limit, met(ratio <= g.limit)))
-	}
-	return lines
-}
-
-func met(yes bool) string {
-	if yes {
-		return "met"
-	}
-	return "MISSED"
-}
-
 func (r *report) text(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d CPUs, Linux %s; medians of %d runs in turn\n", r.Machine.CPU, r.Machine.CPUs, r.Machine.Kernel, r.Runs)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -142,6 +162,13 @@ func (r *report) text(w io.Writer) {
 		}
 		t.Flush()
 	}
+	if len(r.Faults) > 0 {
+		fmt.Fprintf(w, "\nwhat went wrong\n")
+	}
+	for _, f := range r.Faults {
+		fmt.Fprintf(t, "  %s\t%s\t%d ×\t%s\n", f.Contender, f.Case, f.Count, strings.ReplaceAll(f.Text, "\n", " "))
+	}
+	t.Flush()
 	fmt.Fprintf(w, "\ngoals\n")
 	for _, line := range r.verdicts() {
 		fmt.Fprintf(t, "  %s\n", line)

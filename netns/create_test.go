@@ -2,8 +2,10 @@ package netns
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/skiff-containers/skiff/store"
@@ -121,4 +123,37 @@ func FuzzParseSubnets(f *testing.F) {
 			t.Errorf("%+v gives %+v", o, all)
 		}
 	})
+}
+
+// Networks that are made at once get subnets of their own.
+func TestCreateParallel(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var wait sync.WaitGroup
+	for i := range 40 {
+		wait.Go(func() {
+			if _, _, err := Create(s, &CreateOptions{Name: fmt.Sprintf("n%d", i), Driver: "bridge"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 4 {
+		wait.Go(func() {
+			if _, err := Network(s, "bridge"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	all, err := s.Networks()
+	if err != nil || len(all) != 41 {
+		t.Fatalf("%d networks are there, %v", len(all), err)
+	}
+	for i, n := range all {
+		for _, other := range all[:i] {
+			if n.Subnets[0].Subnet.Overlaps(other.Subnets[0].Subnet) {
+				t.Errorf("%s has %s, %s has %s", n.Name, n.Subnets[0].Subnet, other.Name, other.Subnets[0].Subnet)
+			}
+		}
+	}
 }

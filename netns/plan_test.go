@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // newStore is an empty store.
@@ -266,5 +267,18 @@ func BenchmarkPlan(b *testing.B) {
 			b.Fatal(err)
 		}
 		release(s, a)
+	}
+}
+
+// What stands against networks is said with what mends it.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	err := probe(t.TempDir() + "/tun")
+	var host *userns.HostError
+	if !errors.As(err, &host) || !strings.Contains(host.Hint, "--network none") {
+		t.Errorf("no device gives %v", err)
+	}
+	if err := probe(t.TempDir()); err != nil {
+		t.Errorf("one that can be opened gives %v", err)
 	}
 }

@@ -171,6 +171,15 @@ type ExecOptions struct {
 //	Images(ctx, ImageListOptions) ([]ImageSummary, error)                        image.go
 //	RemoveImage(ctx, ref, force bool) ([]ImageDeleted, error)                    image.go
 //	Tag(ctx, source, target string) error                                        image.go
+//	NetworkCreate(ctx, *NetworkCreateOptions) (id string, err error)             network_create.go
+//	NetworkList(ctx, filters) ([]NetworkSummary, error)                          network_list.go
+//	NetworkInspect(ctx, ref) (*NetworkInspect, error)                            network_inspect.go
+//	NetworkRemove(ctx, ref, force bool) error                                    network_remove.go
+//	NetworkPrune(ctx, filters) (removed []string, err error)                     network_prune.go
+//	NetworkConnect(ctx, *NetworkConnectOptions) error                            network_connect.go
+//	NetworkDisconnect(ctx, network, container string, force bool) error          network_disconnect.go
+//	NetworkExists(ctx, ref) (bool, error)                                        network_exists.go
+//	NetworkCheck(ctx, repair bool) ([]NetworkFinding, error)                     network_check.go
 //	Unshare(ctx, argv []string, Streams) (exitCode int, err error)               unshare.go
 //	Info(ctx) (*Info, error), Version() Version                                  info.go
 var _ context.Context

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skiff-containers/skiff/internal/netlab"
-	"github.com/skiff-containers/skiff/netns/helper/outlab"
+	"github.com/skiff-containers/skiff/internal/outlab"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"github.com/skiff-containers/skiff/userns"

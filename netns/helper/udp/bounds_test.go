@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/skiff-containers/skiff/netns/helper/outlab"
+	"github.com/skiff-containers/skiff/internal/outlab"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
 )
 

@@ -26,10 +26,11 @@ type attachment struct {
 	dir   string
 	space *space.Space // the container's
 
-	mu      sync.Mutex // held while it changes
-	member  *member.Member
+	member  atomic.Pointer[member.Member]
 	pending atomic.Int64
-	over    bool
+
+	mu   sync.Mutex // held while it changes
+	over bool
 }
 
 // serveAttach connects a container and answers.
@@ -106,8 +107,12 @@ func (h *helper) connect(a *attachment, sockets []*os.File) error {
 			return err
 		}
 	}
-	before := a.member
-	a.member = m // from here on detach has something to undo
+	before := a.member.Swap(m) // from here on detach has something to undo
+	if before == nil && h.tookOver {
+		if err := h.links.Prune(a.space, m); err != nil {
+			return err
+		}
+	}
 	if err := h.admit(m); err != nil {
 		return err
 	}
@@ -221,7 +226,7 @@ func (h *helper) detach(a *attachment) {
 	}
 	a.mu.Lock()
 	a.over = true
-	m := a.member
+	m := a.member.Load()
 	h.directory.Remove(a.id)
 	h.ports.Withdraw(a.id)
 	a.mu.Unlock()

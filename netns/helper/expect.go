@@ -36,8 +36,12 @@ func (h *helper) arrived(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.expected, id)
-	if len(h.expected) == 0 {
-		h.completed()
+	if len(h.expected) > 0 {
+		return
+	}
+	h.completed()
+	if h.tookOver {
+		h.swept.Do(func() { go h.sweep() })
 	}
 }
 

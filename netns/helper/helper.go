@@ -32,6 +32,9 @@ type helper struct {
 	holder *userns.Process
 	space  *space.Space // N
 
+	tookOver bool // N was there before us
+	swept    sync.Once
+
 	listener *os.File
 	busy     busy
 

@@ -44,7 +44,9 @@ func main() int {
 	}
 	ready.WriteString("ok")
 	ready.Close()
-	time.AfterFunc(sweepAfter, h.sweep)
+	if h.tookOver {
+		time.AfterFunc(sweepAfter, func() { h.swept.Do(h.sweep) })
+	}
 	h.serve()
 	return 0
 }
@@ -59,7 +61,7 @@ func (h *helper) leave() {
 }
 
 // sweepAfter is how long shims have to attach their containers to a new helper.
-const sweepAfter = 5 * time.Second
+const sweepAfter = 10 * time.Second
 
 // tell gives the starter the words of a failure.
 func tell(ready *os.File, err error) {
@@ -215,6 +217,7 @@ func (h *helper) findSpace() (*space.Space, error) {
 		n, err := space.Open(file)
 		file.Close()
 		if err == nil {
+			h.tookOver = true
 			return n, nil
 		}
 	}

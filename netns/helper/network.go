@@ -3,7 +3,6 @@ package helper
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/netns/helper/link"
@@ -128,19 +127,20 @@ func gateways(n *store.Network) []netip.Addr {
 func (h *helper) sweep() {
 	h.networks.Lock()
 	defer h.networks.Unlock()
-	keep := func(name string) bool {
-		for _, n := range h.known {
-			if n.bridge == name || link.Uplink(n.Network) == name {
-				return true
-			}
-		}
-		for _, m := range h.directory.All() {
-			if slices.ContainsFunc(m.Attachment.Endpoints, func(e store.Endpoint) bool { return link.Port(&e) == name }) {
-				return true
-			}
-		}
-		return false
+	needed := map[string]bool{}
+	for _, n := range h.known {
+		needed[n.bridge] = true
 	}
+	h.mu.Lock()
+	for _, a := range h.attached {
+		if m := a.member.Load(); m != nil {
+			for i := range m.Attachment.Endpoints {
+				needed[link.Port(&m.Attachment.Endpoints[i])] = true
+			}
+		}
+	}
+	h.mu.Unlock()
+	keep := func(name string) bool { return needed[name] }
 	if err := h.firewall.Sweep(keep); err != nil {
 		h.logf("clearing away rules: %v", err)
 	}

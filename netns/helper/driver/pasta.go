@@ -1,0 +1,157 @@
+package driver
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/skiff-containers/skiff/store"
+)
+
+// pastaDNS is an address of nobody's, which pasta answers name queries at.
+var pastaDNS = netip.AddrFrom4([4]byte{169, 254, 1, 1})
+
+// pastaDefaults are the arguments that a container is connected with, unless the user
+// gives them (or the other one of a pair): nothing of the host's loopback is open, and
+// no port is forwarded by itself.
+var pastaDefaults = []struct {
+	names []string
+	value string
+}{
+	{[]string{"--tcp-ports", "-t"}, "none"},
+	{[]string{"--udp-ports", "-u"}, "none"},
+	{[]string{"--tcp-ns", "-T"}, "none"},
+	{[]string{"--udp-ns", "-U"}, "none"},
+	{[]string{"--dns-forward"}, pastaDNS.String()},
+	{[]string{"--no-map-gw", "--map-gw"}, ""},
+}
+
+func startPasta(c Config) (*Running, error) {
+	path, err := find(Pasta, "passt")
+	if err != nil {
+		return nil, err
+	}
+	ports, err := choose(c.Ports)
+	if err != nil {
+		return nil, err
+	}
+	args, err := pastaArgs(c.Options["args"], ports)
+	if err != nil {
+		return nil, err
+	}
+	ready, done, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("connecting the container by pasta: %w", err)
+	}
+	// All other descriptors are closed by pasta at once: the namespace comes as its
+	// input. It writes its process id when the container is connected.
+	cmd := exec.Command(path, append(args, "--netns", "/proc/self/fd/0", "--pid", "/proc/self/fd/1")...)
+	cmd.Args[0] = Pasta
+	cmd.Stdin, cmd.Stdout = c.Container, done
+	r, err := start(cmd, ready, done)
+	if err != nil {
+		return nil, err
+	}
+	r.Ports = ports
+	return r, nil
+}
+
+// pastaArgs puts the arguments together: ours, then the user's.
+func pastaArgs(user string, ports []store.Port) ([]string, error) {
+	args := []string{"--foreground", "--stderr", "--quiet", "--config-net", "--no-netns-quit"}
+	var given []string
+	if user != "" {
+		given = strings.Split(user, ",")
+	}
+	for _, p := range ports {
+		flag := map[string]string{"tcp": "-t", "udp": "-u"}[p.Protocol]
+		if flag == "" {
+			return nil, fmt.Errorf("publishing port %d/%s: pasta knows tcp and udp", p.ContainerPort, p.Protocol)
+		}
+		spec := fmt.Sprintf("%d:%d", p.HostPort, p.ContainerPort)
+		if p.HostIP != "" {
+			spec = p.HostIP + "/" + spec
+		}
+		given = append(given, flag, spec)
+	}
+	for _, d := range pastaDefaults {
+		if mentions(given, d.names) {
+			continue
+		}
+		args = append(args, d.names[0])
+		if d.value != "" {
+			args = append(args, d.value)
+		}
+	}
+	for _, a := range given {
+		for _, ours := range []string{"--netns", "--userns", "--pid", "-P", "--foreground", "-f", "--runas"} {
+			if a == ours || strings.HasPrefix(a, ours+"=") {
+				return nil, fmt.Errorf("connecting the container by pasta: the argument %s is skiff's to give", ours)
+			}
+		}
+	}
+	return append(args, given...), nil
+}
+
+func mentions(args, names []string) bool {
+	for _, a := range args {
+		for _, name := range names {
+			long := strings.HasPrefix(name, "--")
+			if a == name || long && strings.HasPrefix(a, name+"=") || !long && strings.HasPrefix(a, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// choose finds a free port of the host for each that was not asked for by number.
+func choose(ports []store.Port) ([]store.Port, error) {
+	chosen := make([]store.Port, len(ports))
+	for i, p := range ports {
+		if p.HostPort == 0 || p.HostPortEnd > p.HostPort {
+			port, err := free(p)
+			if err != nil {
+				return nil, fmt.Errorf("publishing port %d/%s: %w", p.ContainerPort, p.Protocol, err)
+			}
+			p.HostPort = port
+		}
+		p.HostPortEnd = 0
+		chosen[i] = p
+	}
+	return chosen, nil
+}
+
+// free finds a port by taking it for a moment.
+func free(p store.Port) (uint16, error) {
+	first, last := int(p.HostPort), max(int(p.HostPortEnd), int(p.HostPort))
+	var err error
+	for port := first; port <= last; port++ {
+		var taken uint16
+		if taken, err = try(p.Protocol, net.JoinHostPort(p.HostIP, strconv.Itoa(port))); err == nil {
+			return taken, nil
+		}
+	}
+	return 0, err
+}
+
+func try(protocol, at string) (uint16, error) {
+	if protocol == "udp" {
+		c, err := net.ListenPacket("udp", at)
+		if err != nil {
+			return 0, err
+		}
+		defer c.Close()
+		return c.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).AddrPort().Port(), nil
+}

@@ -79,6 +79,7 @@ func TestCreateRefuses(t *testing.T) {
 		{CreateOptions{Name: "x", Driver: "overlay", Options: []string{"peers=192.0.2.1"}}, "needs a subnet"},
 		{CreateOptions{Name: "x", Driver: "overlay", Subnets: []string{"10.8.0.0/24"}}, "addresses of the other hosts"},
 		{CreateOptions{Name: "x", Driver: "overlay", Subnets: []string{"10.8.0.0/24"}, Options: []string{"peers=127.0.0.1"}}, "no address of a host"},
+		{CreateOptions{Name: "x", Driver: "overlay", Subnets: []string{"10.8.0.0/24"}, Options: []string{"peers=192.0.2.1,2001:db8::1"}}, "in one list"},
 	} {
 		if c.o.Driver == "" {
 			c.o.Driver = "bridge"

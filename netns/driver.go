@@ -107,11 +107,16 @@ func onlyBridgeMode(value string) (string, error) {
 	return value, nil
 }
 
+// checkPeers takes addresses of one family, which the tunnel's own address is of.
 func checkPeers(value string) (string, error) {
+	six := strings.Contains(value, ":")
 	for text := range strings.SplitSeq(value, ",") {
 		addr, err := netip.ParseAddr(text)
 		if err != nil || addr.Zone() != "" || addr.IsMulticast() || addr.IsUnspecified() || addr.IsLoopback() {
 			return "", fmt.Errorf("%q is no address of a host", text)
+		}
+		if addr.Is4() == six {
+			return "", fmt.Errorf("IPv4 and IPv6 addresses in one list")
 		}
 	}
 	return value, nil

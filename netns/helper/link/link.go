@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -51,7 +50,10 @@ const (
 	prefixVxlan   = "sx"
 )
 
-var ours = regexp.MustCompile(`^s[kvmx][0-9a-f]{10}$`)
+// ours tells whether an interface has a name of this package's making.
+func ours(name string) bool {
+	return len(name) == 12 && name[0] == 's' && strings.ContainsRune("kvmx", rune(name[1])) && strings.Trim(name[2:], "0123456789abcdef") == ""
+}
 
 func name(prefix, id string) string { return prefix + id[:min(len(id), 10)] }
 
@@ -149,7 +151,7 @@ func (l *Links) Sweep(keep func(name string) bool) error {
 	}
 	var errs []error
 	for _, name := range names {
-		if !ours.MatchString(name) || keep(name) || keep(strings.Replace(name, prefixCarrier, prefixPort, 1)) || keep(strings.Replace(name, prefixVxlan, prefixBridge, 1)) {
+		if !ours(name) || keep(name) || keep(strings.Replace(name, prefixCarrier, prefixPort, 1)) || keep(strings.Replace(name, prefixVxlan, prefixBridge, 1)) {
 			continue
 		}
 		errs = append(errs, l.remove(name))

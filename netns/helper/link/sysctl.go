@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/skiff-containers/skiff/store"
@@ -14,8 +13,6 @@ import (
 // commas between, such as net.ipv4.conf.IFNAME.log_martians=1.
 const sysctlOption = "com.docker.network.endpoint.sysctls"
 
-var sysctlName = regexp.MustCompile(`^net\.(ipv4|ipv6|mpls)\.(conf|neigh)\.IFNAME\.([a-z0-9_]+)$`)
-
 // sysctls sets what the endpoint's options ask, in the calling thread's namespace.
 func sysctls(e *store.Endpoint) error {
 	for setting := range strings.SplitSeq(e.Options[sysctlOption], ",") {
@@ -23,12 +20,12 @@ func sysctls(e *store.Endpoint) error {
 			continue
 		}
 		name, value, _ := strings.Cut(setting, "=")
-		parts := sysctlName.FindStringSubmatch(name)
-		if parts == nil {
+		parts := strings.Split(name, ".")
+		if len(parts) != 5 || parts[0] != "net" || parts[2] != "conf" && parts[2] != "neigh" || parts[3] != "IFNAME" || strings.Contains(name, "/") {
 			return fmt.Errorf("setting %q of network %q: a sysctl of an endpoint is net.X.Y.IFNAME.Z=VALUE", setting, e.Network)
 		}
-		// The interface's name may have dots in it.
-		path := "/proc/sys/net/" + parts[1] + "/" + parts[2] + "/" + e.Interface + "/" + parts[3]
+		parts[3] = e.Interface // which may have dots in it
+		path := "/proc/sys/" + strings.Join(parts, "/")
 		err := os.WriteFile(path, []byte(value), 0)
 		if errors.Is(err, os.ErrNotExist) {
 			err = fmt.Errorf("there is no such sysctl")

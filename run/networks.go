@@ -30,7 +30,7 @@ func (p *plan) joinNetworks(s *store.Store, o *CreateOptions) (err error) {
 	for _, link := range p.network.Links {
 		name, _ := netns.SplitLink(link)
 		if _, err := s.Find(name); err != nil {
-			return fmt.Errorf("could not get container for %s: %w", name, err)
+			return fmt.Errorf("linking to container %q: %w", name, err)
 		}
 	}
 	for i := range p.network.Endpoints {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
@@ -26,6 +27,9 @@ func (e *Engine) Create(ctx context.Context, o *CreateOptions) (id string, err e
 // create is Create for run as well. With detached nobody will attach to the start.
 // Before, where not nil, is called when nothing but writing the container is left to do.
 func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, before func(*store.Record) error) (*store.Container, *store.Record, error) {
+	if _, err := netns.ParsePublish(o.Publish); err != nil {
+		return nil, nil, err // before an image is pulled for nothing
+	}
 	img, err := e.imageFor(ctx, o)
 	if err != nil {
 		return nil, nil, err

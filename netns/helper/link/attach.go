@@ -32,14 +32,21 @@ func (l *Links) Attach(container *space.Space, m *member.Member) error {
 			return err
 		}
 	}
-	return container.Do(func() error {
+	if err := container.Do(func() error {
 		c, err := dial()
 		if err != nil {
 			return err
 		}
 		defer c.close()
 		return inside(c, endpoints)
-	})
+	}); err != nil {
+		return err
+	}
+	bridges := map[string]bool{}
+	for _, n := range m.Networks {
+		bridges[Bridge(n)] = true
+	}
+	return l.n.Do(func() error { return settle(bridges, endpoints) })
 }
 
 // connect makes the container's interface, not up yet, and what leads from it to a

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/skiff-containers/skiff/internal/netload"
 )
@@ -109,6 +110,10 @@ func smallRows(o options) []row {
 
 const smallMTU = 1500
 
+// stalled is how many seconds too long a load may take before its contender is left
+// out of the row's further rounds: it waited in vain for the other side.
+const stalled = 4
+
 // measureRows works through rows with all stands, in turn.
 func (n *networks) measureRows(r *report, stands []*stand, all []row) {
 	for _, one := range all {
@@ -135,10 +140,13 @@ func (n *networks) measureRow(r *report, stands []*stand, one row) {
 				continue
 			}
 			before, _ := busy()
+			start := time.Now()
 			result, err := n.once(way, one)
+			if err != nil || time.Since(start).Seconds() > one.warm+one.load.Seconds+stalled {
+				n.broken[s.name+one.name] = true // once is enough
+			}
 			if err != nil {
 				r.fault(s.name, one.name, err.Error())
-				n.broken[s.name+one.name] = true // once is enough
 				continue
 			}
 			r.count(s.name, one.name, result)

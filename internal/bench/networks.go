@@ -137,7 +137,7 @@ func (n *networks) wholeProcesses(r *report) (err error) {
 	if err := cold(); err != nil {
 		return err
 	}
-	if err := compare(r, all, 3*n.rounds, "cold", "start-cold", "run --rm, no other container: start to exit"); err != nil {
+	if err := compare(r, all, 2*n.rounds, "cold", "start-cold", "run --rm, no other container: start to exit"); err != nil {
 		return err
 	}
 	warm := ours.cases["start"]

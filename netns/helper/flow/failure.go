@@ -32,37 +32,30 @@ type rawFailure struct {
 const drainAtMost = 32
 
 // drain reads a socket's queue of errors (IP_RECVERR, ip(7)), and what is pending
-// besides. tooBig is the MTU, where a datagram was too big for this machine's own
-// interface: that is about the call that was just made, and has no port.
-func drain(fd int) (failures []rawFailure, tooBig int) {
+// besides. What this machine says of its own account is left out: the call has returned it.
+func drain(fd int) (failures []rawFailure) {
 	var data [256]byte
 	var control [256]byte
 	for range drainAtMost {
 		n, controlLen, _, from, err := unix.Recvmsg(fd, data[:], control[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
 		if err != nil {
 			unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-			return failures, tooBig
+			return failures
 		}
 		e, ok := parseError(control[:controlLen])
-		switch {
-		case !ok:
-		case e.origin == unix.SO_EE_ORIGIN_LOCAL:
-			if unix.Errno(e.errno) == unix.EMSGSIZE {
-				tooBig = int(e.info)
-			}
-		default:
-			if f, ok := e.failure(addrPort(from)); ok {
-				f.quoted = append([]byte(nil), data[:n]...)
-				failures = append(failures, f)
-			}
+		if !ok {
+			continue
+		}
+		if f, ok := e.failure(addrPort(from)); ok {
+			f.quoted = append([]byte(nil), data[:n]...)
+			failures = append(failures, f)
 		}
 	}
-	return failures, tooBig
+	return failures
 }
 
 // extendedError is struct sock_extended_err with the address that follows it.
 type extendedError struct {
-	errno      uint32
 	origin     uint8
 	kind, code uint8
 	info       uint32
@@ -81,7 +74,7 @@ func parseError(control []byte) (e extendedError, ok bool) {
 			continue
 		}
 		b := m.Data
-		e = extendedError{errno: binary.NativeEndian.Uint32(b), origin: b[4], kind: b[5], code: b[6], info: binary.NativeEndian.Uint32(b[8:])}
+		e = extendedError{origin: b[4], kind: b[5], code: b[6], info: binary.NativeEndian.Uint32(b[8:])}
 		switch rest := b[16:]; { // struct sockaddr_in or sockaddr_in6
 		case len(rest) >= 8 && binary.NativeEndian.Uint16(rest) == unix.AF_INET:
 			e.offender = netip.AddrFrom4([4]byte(rest[4:8]))

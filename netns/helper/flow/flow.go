@@ -179,13 +179,33 @@ func (f *Flow) send(to netip.AddrPort, data []byte, how How, segment int) ([]raw
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
 			return failures, nil
 		}
-		queued, tooBig := drain(f.fd)
-		failures = append(failures, queued...)
-		if errors.Is(err, unix.EMSGSIZE) && tooBig > 0 {
-			return failures, &TooBigError{MTU: tooBig}
-		}
+		failures = append(failures, drain(f.fd)...)
+	}
+	if errors.Is(err, unix.EMSGSIZE) {
+		err = tooBig(address)
 	}
 	return failures, err
+}
+
+// tooBig asks for the MTU of the way to an address, which only a connected socket is told.
+func tooBig(to unix.Sockaddr) error {
+	family, level, option := unix.AF_INET, unix.SOL_IP, unix.IP_MTU
+	if _, v6 := to.(*unix.SockaddrInet6); v6 {
+		family, level, option = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_MTU
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, to); err != nil {
+		return err
+	}
+	mtu, err := unix.GetsockoptInt(fd, level, option)
+	if err != nil {
+		return err
+	}
+	return &TooBigError{MTU: mtu}
 }
 
 func (f *Flow) addressLocked(addr netip.Addr, port uint16) unix.Sockaddr {

@@ -79,7 +79,7 @@ func (l *loop) serve(f *Flow, events uint32) {
 		f.life.RLock()
 		var failures []rawFailure
 		if f.fd >= 0 {
-			failures, _ = drain(f.fd)
+			failures = drain(f.fd)
 		}
 		f.life.RUnlock()
 		f.tell(failures)

@@ -112,15 +112,16 @@ func TestManyPeers(t *testing.T) {
 		addr := netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})
 		client.WriteToUDPAddrPort([]byte("x"), netip.AddrPortFrom(addr, 9))
 	}
-	client.WriteToUDP([]byte("x"), server.LocalAddr().(*net.UDPAddr))
-	for {
+	// The queue is full of what went before: the first may be lost.
+	heard := false
+	for end := time.Now().Add(outlab.Patience); !heard && time.Now().Before(end); {
+		client.WriteToUDP([]byte("x"), server.LocalAddr().(*net.UDPAddr))
+		client.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		_, from, err := client.ReadFromUDPAddrPort(make([]byte, 100))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if from.Addr() == netip.MustParseAddr("192.0.2.11") {
-			break
-		}
+		heard = err == nil && from.Addr() == netip.MustParseAddr("192.0.2.11")
+	}
+	if !heard {
+		t.Error("nothing came")
 	}
 	if p.Flows() != 1 {
 		t.Errorf("%d flows", p.Flows())

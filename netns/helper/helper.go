@@ -66,6 +66,7 @@ type helper struct {
 // way is how TCP gets out: the kernel path, or netstack.
 type way interface {
 	Handle(*tun.Packet)
+	Drop(container string) // ends its connections
 	Close()
 }
 
@@ -98,6 +99,9 @@ func (h *helper) furnish() (err error) {
 	}
 	if h.ports, err = ports.Start(ports.Config{N: h.space, Directory: &h.directory}); err != nil {
 		return err
+	}
+	if err := icmp.Probe(); err != nil {
+		h.logf("%v", err)
 	}
 	h.expectMembers()
 	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf", Ready: h.complete})

@@ -141,7 +141,10 @@ func (h *helper) retire() bool {
 		return false
 	}
 	lock, err := h.store.TryLock("helper")
-	if err != nil || lock == nil {
+	if err != nil {
+		return h.orphaned()
+	}
+	if lock == nil {
 		return false
 	}
 	if !h.busy.retire() {
@@ -153,6 +156,12 @@ func (h *helper) retire() bool {
 	h.close()
 	h.leave()
 	return true // the lock goes with the process, and alive with it
+}
+
+// orphaned tells whether the store was deleted, so that nobody can find us any more.
+func (h *helper) orphaned() bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(h.folder.Fd()), &st) == nil && st.Nlink == 0
 }
 
 // converse carries out what one client asks, until it leaves.

@@ -58,8 +58,12 @@ func ParseResolv(text string) ResolvConf {
 
 // NameServers are the addresses at which the network helper answers a container: the
 // gateway's of its first network that has one. It is one address where it can be, as
-// some resolvers ask all at once. Networks are by name, one for each endpoint.
+// some resolvers ask all at once. Networks are by name, one for each endpoint. Where
+// another program connects the container, it is the one that answers.
 func NameServers(a *store.Attachment, networks map[string]*store.Network) []netip.Addr {
+	if server := ProgramServer(a); server.IsValid() {
+		return []netip.Addr{server}
+	}
 	for _, e := range a.Endpoints {
 		n := networks[e.Network]
 		if n == nil {
@@ -77,7 +81,7 @@ func NameServers(a *store.Attachment, networks map[string]*store.Network) []neti
 }
 
 // Resolv is the content of a container's /etc/resolv.conf. Servers are those of a
-// program that serves the container's networks ([NameServers], or pasta's or slirp4netns'), which asks
+// program that serves the container's networks ([NameServers]), which asks
 // the container's own or the host's where it does not know. Without any it is the host's file, with dns
 // in the place of what it says. A host without the file gives one of the rest.
 func Resolv(servers []netip.Addr, dns store.DNS) ([]byte, error) {

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -74,5 +75,45 @@ func kill(t *testing.T, pid int) {
 	}
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Other programs connect containers, where they are installed, under the same command
+// line: names, the world, published ports, and again after the helper's death.
+func TestOtherPrograms(t *testing.T) {
+	dnsServer(t, "192.0.2.1", "192.0.2.1")
+	worldServer(t, "192.0.2.1:7020")
+	if err := netlab.SetResolv("nameserver 192.0.2.1\n"); err != nil {
+		t.Fatal(err)
+	}
+	for kind, wrong := range map[string]string{"pasta": "--no-such-option", "slirp4netns": "no-such-option=1"} {
+		t.Run(kind, func(t *testing.T) {
+			if _, err := exec.LookPath(kind); err != nil {
+				t.Skip(err)
+			}
+			m := newMachine(t)
+			m.run("web", []string{"--network", kind, "-p", "8124:80"}, "serve")
+			for range 2 {
+				m.eventually("web to the world by its name", func() error {
+					_, err := m.inside("web", "tcp", "world.example:7020")
+					return err
+				})
+				m.eventually("the world to web", func() error {
+					_, err := fromWorld("tcp", "192.0.2.1", "192.0.2.10:8124")
+					return err
+				})
+				if port := m.skiff("port", "web", "80/tcp"); !strings.HasSuffix(port, ":8124") {
+					t.Errorf("port says %q", port)
+				}
+				kill(t, m.helper())
+			}
+			if out, err := m.try("run", "--rm", "--network", kind+":"+wrong, imageRef, "true"); err == nil || !strings.Contains(err.Error(), "no-such-option") {
+				t.Errorf("a wrong option: %q, %v", out, err)
+			}
+			m.skiff("rm", "-f", "web")
+			if _, err := fromWorld("tcp", "192.0.2.1", "192.0.2.10:8124"); err == nil {
+				t.Error("the port is still open")
+			}
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skiff-containers/skiff/netns/client"
+	"github.com/skiff-containers/skiff/netns/helper/driver"
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/netns/helper/link"
 	"github.com/skiff-containers/skiff/netns/helper/member"
@@ -29,8 +30,9 @@ type attachment struct {
 	member  atomic.Pointer[member.Member]
 	pending atomic.Int64
 
-	mu   sync.Mutex // held while it changes
-	over bool
+	mu      sync.Mutex // held while it changes
+	over    bool
+	program *driver.Running // what connects it instead of our networks
 }
 
 // serveAttach connects a container and answers.
@@ -83,6 +85,7 @@ func (h *helper) take(a *attachment) {
 	if before != nil {
 		before.mu.Lock()
 		before.over = true
+		before.stopProgram()
 		before.space.Close()
 		before.mu.Unlock()
 	}
@@ -101,6 +104,9 @@ func (h *helper) connect(a *attachment, sockets []*os.File) error {
 	m, err := h.read(a)
 	if err != nil {
 		return err
+	}
+	if m.Attachment.Driver != "" {
+		return h.runProgram(a, m)
 	}
 	for _, n := range m.Networks {
 		if err := h.ensureNetwork(n); err != nil {
@@ -151,6 +157,11 @@ func (h *helper) read(a *attachment) (*member.Member, error) {
 		}
 		if n.ID != e.NetworkID {
 			return nil, &userns.HostError{What: fmt.Sprintf("attaching container %.12s: network %q was removed and made anew", a.id, n.Name), Hint: "skiff restart gives it an address in the new one"}
+		}
+		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+			if p.IsValid() && h.store.Holder(n.Name, p.Addr()) != a.id {
+				return nil, fmt.Errorf("attaching container %.12s: its address %s was given to another one", a.id, p.Addr())
+			}
 		}
 		m.Networks[n.Name] = n
 	}
@@ -229,7 +240,9 @@ func (h *helper) detach(a *attachment) {
 	m := a.member.Load()
 	h.directory.Remove(a.id)
 	h.ports.Withdraw(a.id)
+	a.stopProgram()
 	a.mu.Unlock()
+	h.way.Drop(a.id)
 	// The kernel takes its time with interfaces, which nobody needs to wait for.
 	go func() {
 		if m != nil {

@@ -35,7 +35,9 @@ func main() int {
 	}
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // a container in the host's PID namespace sees us
 	unix.Umask(0o077)
-	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE) // of terminals that others sit at
+	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT) // of terminals that others sit at
+	// Caught, not ignored: pasta, which would inherit that, does not start then.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	h := &helper{store: &store.Store{Root: os.Args[1]}, logged: map[string]time.Time{}}
 	if err := h.begin(os.Args[len(os.Args)-1]); err != nil {
 		tell(ready, err)

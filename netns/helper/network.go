@@ -130,6 +130,7 @@ func (h *helper) sweep() {
 	needed := map[string]bool{}
 	for _, n := range h.known {
 		needed[n.bridge] = true
+		needed[link.Uplink(n.Network)] = true // which only an overlay network has
 	}
 	h.mu.Lock()
 	for _, a := range h.attached {

@@ -34,6 +34,7 @@ const (
 type Config struct {
 	Kind      string            // Pasta or Slirp
 	Options   map[string]string // of --network; Pasta: its arguments under "args"
+	Server    netip.Addr        // where Pasta is to answer name queries with what the host resolves
 	Container *os.File          // the container's network namespace; the file stays the caller's
 	Dir       string            // a folder for a socket while the program runs
 	Ports     []store.Port      // to publish
@@ -44,9 +45,10 @@ type Running struct {
 	// Ports are those published, with the host's real ones.
 	Ports []store.Port
 
-	cmd   *exec.Cmd
-	ended chan struct{}
-	talk  words
+	cmd    *exec.Cmd
+	ended  chan struct{}
+	talk   words
+	socket string // to be removed; "": there is none
 }
 
 // patience is how long a program may take until the container is connected.
@@ -64,18 +66,6 @@ func Start(c Config) (*Running, error) {
 	return nil, fmt.Errorf("there is no network program %q", c.Kind)
 }
 
-// NameServer is what the container's resolv.conf names: an address at which the program answers
-// with what the host resolves.
-func NameServer(kind string, options map[string]string) netip.Addr {
-	if kind == Slirp {
-		if p, err := netip.ParsePrefix(options["cidr"]); err == nil {
-			return p.Masked().Addr().Next().Next().Next()
-		}
-		return netip.AddrFrom4([4]byte{10, 0, 2, 3})
-	}
-	return pastaDNS
-}
-
 // Ended is closed when the program has ended: the container has no network any more.
 func (r *Running) Ended() <-chan struct{} { return r.ended }
 
@@ -91,6 +81,9 @@ func (r *Running) Err() error {
 func (r *Running) Stop() {
 	r.cmd.Process.Kill()
 	<-r.ended
+	if r.socket != "" {
+		os.Remove(r.socket)
+	}
 }
 
 // find looks for a program, and says which package it is in.

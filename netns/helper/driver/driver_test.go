@@ -157,12 +157,12 @@ func TestErrors(t *testing.T) {
 }
 
 func TestPastaArgs(t *testing.T) {
-	args, err := pastaArgs("-T,8080,--map-gw", []store.Port{{HostIP: "127.0.0.1", HostPort: 8081, ContainerPort: 80, Protocol: "udp"}})
+	args, err := pastaArgs("-T,8080,--map-gw", netip.MustParseAddr("169.254.1.1"), []store.Port{{HostIP: "127.0.0.1", HostPort: 8081, ContainerPort: 80, Protocol: "udp"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Join(args, " ") + " "
-	for _, want := range []string{"--tcp-ports none ", "-T 8080 ", "-u 127.0.0.1/8081:80 ", "--udp-ns none "} {
+	for _, want := range []string{"--tcp-ports none ", "-T 8080 ", "-u 127.0.0.1/8081:80 ", "--udp-ns none ", "--dns-forward 169.254.1.1 "} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %q", want, text)
 		}

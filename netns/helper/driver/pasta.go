@@ -12,9 +12,6 @@ import (
 	"github.com/skiff-containers/skiff/store"
 )
 
-// pastaDNS is an address of nobody's, which pasta answers name queries at.
-var pastaDNS = netip.AddrFrom4([4]byte{169, 254, 1, 1})
-
 // pastaDefaults are the arguments that a container is connected with, unless the user
 // gives them (or the other one of a pair): nothing of the host's loopback is open, and
 // no port is forwarded by itself.
@@ -26,7 +23,6 @@ var pastaDefaults = []struct {
 	{[]string{"--udp-ports", "-u"}, "none"},
 	{[]string{"--tcp-ns", "-T"}, "none"},
 	{[]string{"--udp-ns", "-U"}, "none"},
-	{[]string{"--dns-forward"}, pastaDNS.String()},
 	{[]string{"--no-map-gw", "--map-gw"}, ""},
 }
 
@@ -39,7 +35,7 @@ func startPasta(c Config) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, err := pastaArgs(c.Options["args"], ports)
+	args, err := pastaArgs(c.Options["args"], c.Server, ports)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +57,10 @@ func startPasta(c Config) (*Running, error) {
 }
 
 // pastaArgs puts the arguments together: ours, then the user's.
-func pastaArgs(user string, ports []store.Port) ([]string, error) {
-	args := []string{"--foreground", "--stderr", "--quiet", "--config-net", "--no-netns-quit"}
+func pastaArgs(user string, server netip.Addr, ports []store.Port) ([]string, error) {
+	// As nobody, which it becomes where root of the host runs it, it could not enter
+	// the container's namespace. It locks itself in either way.
+	args := []string{"--foreground", "--stderr", "--quiet", "--config-net", "--no-netns-quit", "--runas", "0"}
 	var given []string
 	if user != "" {
 		given = strings.Split(user, ",")
@@ -77,6 +75,9 @@ func pastaArgs(user string, ports []store.Port) ([]string, error) {
 			spec = p.HostIP + "/" + spec
 		}
 		given = append(given, flag, spec)
+	}
+	if server.IsValid() && !mentions(given, []string{"--dns-forward"}) {
+		args = append(args, "--dns-forward", server.String())
 	}
 	for _, d := range pastaDefaults {
 		if mentions(given, d.names) {

@@ -48,6 +48,7 @@ func startSlirp(c Config) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.socket = filepath.Join(c.Dir, slirpSocket)
 	if r.Ports, err = forward(c); err != nil {
 		r.Stop()
 		return nil, err

@@ -48,7 +48,7 @@ func serve() error {
 		if err != nil {
 			return err
 		}
-		go serveTCP(l)
+		go serveTCP(l, os.Stdout)
 	}
 	u, err := net.ListenPacket("udp", ":80")
 	if err != nil {
@@ -66,7 +66,7 @@ func serve() error {
 	}
 }
 
-func serveTCP(l net.Listener) {
+func serveTCP(l net.Listener, visitors io.Writer) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -74,7 +74,7 @@ func serveTCP(l net.Listener) {
 		}
 		go func() {
 			defer c.Close()
-			fmt.Println("tcp", c.RemoteAddr())
+			fmt.Fprintln(visitors, "tcp", c.RemoteAddr())
 			for lines := bufio.NewScanner(c); lines.Scan(); {
 				fmt.Fprintf(c, "%s %s\n", c.RemoteAddr(), lines.Text())
 			}

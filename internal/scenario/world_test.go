@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -26,7 +27,7 @@ func worldServer(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close(); u.Close() })
-	go serveTCP(l)
+	go serveTCP(l, io.Discard)
 	go func() {
 		b := make([]byte, 64<<10)
 		for {

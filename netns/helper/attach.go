@@ -49,6 +49,7 @@ func (h *helper) serveAttach(c *wire.Conn, body []byte, files []*os.File) (*atta
 	if a.space, err = space.Open(files[0]); err != nil {
 		return nil, err
 	}
+	h.graves.wait()
 	h.take(a)
 	if err := h.connect(a, files[1:]); err != nil {
 		h.detach(a)
@@ -217,6 +218,24 @@ func (h *helper) disconnect(e *store.Endpoint) {
 	}
 }
 
+// silence shuts the ports of a container that has ended. Its interfaces go with its
+// network namespace.
+func (h *helper) silence(m *member.Member) {
+	for i := range m.Attachment.Endpoints {
+		e := &m.Attachment.Endpoints[i]
+		if n := m.Networks[e.Network]; n == nil || n.Driver == "macvlan" {
+			h.disconnect(e)
+			continue
+		}
+		if err := h.firewall.Withdraw(link.Port(e)); err != nil {
+			h.logf("withdrawing a port of network %q: %v", e.Network, err)
+		}
+		if err := h.links.Silence(e); err != nil {
+			h.logf("detaching from network %q: %v", e.Network, err)
+		}
+	}
+}
+
 // detach ends an attachment, nil or ended already included: names and ports are gone
 // when it returns, the interfaces soon after.
 func (h *helper) detach(a *attachment) {
@@ -243,15 +262,13 @@ func (h *helper) detach(a *attachment) {
 	a.stopProgram()
 	a.mu.Unlock()
 	h.way.Drop(a.id)
-	// The kernel takes its time with interfaces, which nobody needs to wait for.
 	go func() {
 		if m != nil {
-			for i := range m.Attachment.Endpoints {
-				h.disconnect(&m.Attachment.Endpoints[i])
-			}
+			h.silence(m)
 		}
 		h.udp.Forget(a.id)
 		h.icmp.Forget(a.id)
+		h.graves.add(a.space)
 		a.space.Close()
 		h.mu.Lock()
 		delete(h.leaving, a.id)

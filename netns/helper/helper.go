@@ -59,6 +59,8 @@ type helper struct {
 	known    map[string]*network
 	overlay  *overlay.Relay // nil until there is a network for it
 
+	graves graves
+
 	logMu  sync.Mutex
 	logged map[string]time.Time
 }

@@ -27,6 +27,8 @@ import (
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // Links are the interfaces of one N. The methods may be called by several goroutines.
@@ -167,6 +169,20 @@ func (l *Links) remove(name string) error {
 // Detach removes an endpoint's interfaces, where they are still there: the end of a
 // container's network namespace removes them as well. It takes the kernel 10 ms and more.
 func (l *Links) Detach(e *store.Endpoint) error { return l.remove(Port(e)) }
+
+// Silence makes the bridge forget what lies behind an endpoint's port, whose frames the
+// firewall no longer lets in: until the interfaces are removed, which takes the kernel
+// so much longer, nothing is sent to them that is for the address's next holder.
+func (l *Links) Silence(e *store.Endpoint) error {
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_KIND, nl.NonZeroTerminated("bridge"))
+	info.AddRtAttr(nl.IFLA_INFO_SLAVE_DATA, nil).AddRtAttr(nl.IFLA_BRPORT_FLUSH, nil)
+	err := l.conn.do(changeLink(Port(e), fmt.Sprintf("detaching from network %q", e.Network), info))
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
 
 // Forget removes a network's interfaces.
 func (l *Links) Forget(n *store.Network) error {

@@ -263,6 +263,7 @@ func (p *Path) admit(fd int, peer unix.Sockaddr) {
 	}
 	f.fd[container] = fd
 	f.packet = nil
+	p.live[k] = f
 	p.mu.Unlock()
 	if err := f.worker.establish(f); err != nil {
 		f.worker.end(f, true)

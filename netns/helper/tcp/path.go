@@ -68,6 +68,7 @@ type Path struct {
 	mu      sync.Mutex
 	closed  bool
 	pending map[key]*flow // dialling and admitted
+	live    map[key]*flow // established
 	usage   map[string]*usage
 	total   int
 	sweep   *time.Timer // runs while there is a pending flow
@@ -85,7 +86,7 @@ type key struct{ src, dst netip.AddrPort }
 // Start makes the listeners in N and the workers. The caller then has the firewall
 // lead SYNs from the device to ListenPort.
 func Start(c Config) (*Path, error) {
-	p := &Path{Config: c, pending: map[key]*flow{}, usage: map[string]*usage{}}
+	p := &Path{Config: c, pending: map[key]*flow{}, live: map[key]*flow{}, usage: map[string]*usage{}}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return nil, fmt.Errorf("reading the limit of descriptors: %w", err)
@@ -133,11 +134,30 @@ func (p *Path) Handle(packet *tun.Packet) {
 	case tun.SYN:
 		p.syn(packet, t)
 	case tun.FIN, tun.ACK, tun.FIN | tun.ACK, tun.SYN | tun.ACK:
-		// Of a flow that nobody has: its helper died.
-		if m, _ := p.Directory.Of(packet.Src); m != nil {
-			p.reset(packet, t)
-		}
+		p.stray(packet, t)
 	}
+}
+
+// stray deals with a segment that found no socket in N. Before Linux 6.19, one that
+// comes on one processor just while another makes a connection of its handshake finds
+// neither ("inet: Avoid ehash lookup race in inet_ehash_insert()"): it gets a second
+// chance, and if that does not help its sender repeats it, as the firewall lets nothing
+// come back out of the device that came from there. All others are of flows that nobody
+// has: their helper died.
+func (p *Path) stray(packet *tun.Packet, t tun.TCP) {
+	k := keyOf(packet, t)
+	p.mu.Lock()
+	known := p.live[k] != nil || p.pending[k] != nil
+	p.mu.Unlock()
+	if known {
+		p.Device.WriteParts(packet.Offload, packet.Bytes, nil)
+	} else if m, _ := p.Directory.Of(packet.Src); m != nil {
+		p.reset(packet, t)
+	}
+}
+
+func keyOf(packet *tun.Packet, t tun.TCP) key {
+	return key{netip.AddrPortFrom(packet.Src, t.SrcPort), netip.AddrPortFrom(packet.Dst, t.DstPort)}
 }
 
 // maxSYN is how long a SYN may be. One with data asks for TCP Fast Open, for which the
@@ -148,7 +168,7 @@ func (p *Path) syn(packet *tun.Packet, t tun.TCP) {
 	if len(packet.Bytes) > maxSYN {
 		return
 	}
-	k := key{netip.AddrPortFrom(packet.Src, t.SrcPort), netip.AddrPortFrom(packet.Dst, t.DstPort)}
+	k := keyOf(packet, t)
 	if p.repeated(k, packet) {
 		return
 	}
@@ -227,6 +247,9 @@ func (p *Path) leave(f *flow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.total--
+	if p.live[f.key] == f { // else its port is in use again
+		delete(p.live, f.key)
+	}
 	if f.usage.flows--; f.usage.flows == 0 {
 		delete(p.usage, f.member.ID())
 	}

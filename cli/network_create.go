@@ -17,7 +17,8 @@ type networkCreateFlags struct {
 }
 
 // muteNetworkFlags are Docker's that mean something to a swarm or to plugins only:
-// they are known, and refused with the reason.
+// they are known, and refused with the reason where they ask for what is not so
+// anyway. --attachable is: any container can join any network.
 type muteNetworkFlags struct {
 	attachable, configOnly, ingress bool
 	configFrom, scope, ipam         string
@@ -89,8 +90,8 @@ func (o *networkCreateFlags) refuse() error {
 	switch {
 	case !o.ipv4:
 		return &hinted{errors.New("a network without IPv4 is not supported: its containers' MAC addresses and published ports rest on it"), "leave --ipv4 out; --ipv6 adds IPv6"}
-	case m.attachable, m.ingress, m.scope != "" && m.scope != "local":
-		return errors.New("--attachable, --ingress and --scope are for networks of a swarm: skiff's belong to one machine, and any container can join them")
+	case m.ingress, m.scope != "" && m.scope != "local":
+		return errors.New("--ingress and --scope are for networks of a swarm: skiff's belong to one machine")
 	case m.configOnly, m.configFrom != "":
 		return errors.New("--config-only and --config-from are for networks of a swarm: skiff's belong to one machine")
 	case m.ipam != "default" || len(m.ipamOpts) > 0:

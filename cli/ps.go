@@ -42,7 +42,7 @@ func newPs(p *program) *cobra.Command {
 			return runPs(cmd.Context(), e, p.streams, &o)
 		},
 	}
-	known := []string{"ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume"}
+	known := []string{"ancestor", "before", "exited", "expose", "id", "label", "name", "network", "publish", "since", "status", "volume"}
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.All, "all", "a", false, "Show all containers (default shows just running)")
 	flags.VarP(filters{&o.Filters, known}, "filter", "f", "Filter output based on conditions provided")

@@ -72,6 +72,9 @@ func (o *Options) Parse() (*Request, error) {
 func (o *Options) networks(r *Request) error {
 	var asked []string
 	for _, text := range o.Networks {
+		if text == "" {
+			continue // as docker has it: --network "$NETWORK" without such a variable
+		}
 		asked = append(asked, splitNames(text)...)
 	}
 	if len(asked) == 0 {

@@ -25,6 +25,7 @@ func TestParse(t *testing.T) {
 	}{
 		{Options{}, Bridge, []store.EndpointConfig{{Network: "bridge"}}},
 		{Options{Networks: []string{"default"}}, Bridge, []store.EndpointConfig{{Network: "bridge"}}},
+		{Options{Networks: []string{""}}, Bridge, []store.EndpointConfig{{Network: "bridge"}}},
 		{Options{Networks: []string{"host"}}, Host, nil},
 		{Options{Networks: []string{"none"}, Hosts: []string{"a:1.2.3.4"}}, None, nil},
 		{Options{Networks: []string{"container:web"}}, "container:web", nil},

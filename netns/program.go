@@ -21,3 +21,28 @@ func ProgramServer(a *store.Attachment) netip.Addr {
 	}
 	return netip.Addr{}
 }
+
+// ProgramPorts spells out where such a program listens for ports without an address,
+// slirp4netns on IPv4 only. Ports of other modes are returned as they are.
+func ProgramPorts(m Mode, ports []store.Port) []store.Port {
+	var everywhere []string
+	switch program, _ := m.Driver(); program {
+	case kindPasta:
+		everywhere = []string{"0.0.0.0", "::"}
+	case kindSlirp:
+		everywhere = []string{"0.0.0.0"}
+	default:
+		return ports
+	}
+	var all []store.Port
+	for _, p := range ports {
+		if p.HostIP != "" {
+			all = append(all, p)
+			continue
+		}
+		for _, p.HostIP = range everywhere {
+			all = append(all, p)
+		}
+	}
+	return all
+}

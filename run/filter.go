@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/registry"
 	"github.com/skiff-containers/skiff/store"
 )
@@ -95,12 +96,57 @@ func (e *Engine) filter(key, value string) (func(*Summary) bool, error) {
 		return e.relative(key, value)
 	case "network":
 		return e.inNetwork(value), nil
+	case "publish", "expose":
+		return portFilter(key, value)
 	case "volume":
 		return func(s *Summary) bool {
 			return slices.ContainsFunc(s.Record.HostConfig.Mounts, func(m store.Mount) bool { return m.Source == value || m.Target == path.Clean(value) })
 		}, nil
 	}
 	return nil, fmt.Errorf("invalid filter %q", key)
+}
+
+// portFilter matches running containers by a port that the host has for them
+// (publish) or that they have or expose themselves (expose), as <number>[-<number>][/<protocol>].
+func portFilter(key, value string) (func(*Summary) bool, error) {
+	numbers, protocol, found := strings.Cut(value, "/")
+	if !found {
+		protocol = "tcp"
+	}
+	from, to, ranged := strings.Cut(numbers, "-")
+	if !ranged {
+		to = from
+	}
+	first, err := strconv.ParseUint(from, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("invalid filter %q: no such port", key+"="+value)
+	}
+	last, err := strconv.ParseUint(to, 10, 16)
+	if err != nil || last < first {
+		return nil, fmt.Errorf("invalid filter %q: no such range of ports", key+"="+value)
+	}
+	is := func(port uint16, of string) bool {
+		return uint64(port) >= first && uint64(port) <= last && strings.EqualFold(of, protocol)
+	}
+	return func(s *Summary) bool {
+		if slices.ContainsFunc(s.Ports, func(p store.Port) bool {
+			if key == "publish" {
+				return is(p.HostPort, p.Protocol)
+			}
+			return is(p.ContainerPort, p.Protocol)
+		}) {
+			return true
+		}
+		if key == "publish" || s.State.Status != store.Running {
+			return false
+		}
+		for exposed := range s.Record.Config.ExposedPorts {
+			if port, of, err := netns.ParsePortKey(exposed); err == nil && is(port, of) {
+				return true
+			}
+		}
+		return false
+	}, nil
 }
 
 func hasLabel(labels map[string]string, want string) bool {

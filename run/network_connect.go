@@ -16,6 +16,12 @@ import (
 // at each start from now on.
 func (e *Engine) NetworkConnect(ctx context.Context, o *NetworkConnectOptions) error {
 	defer e.tidy()()
+	switch netns.Mode(o.Network) {
+	case netns.Host:
+		return errHostNetwork
+	case netns.None:
+		return errNoneNetwork
+	}
 	name, err := findNetwork(e.Store, o.Network)
 	if err != nil {
 		return err
@@ -63,6 +69,12 @@ func (e *Engine) changeNetworks(ref string, change func(*store.Record, []store.E
 	return c.SetWanted(after, durabilityOf(r))
 }
 
+// Docker's words for what cannot be among other networks.
+var (
+	errHostNetwork = errors.New("container cannot be disconnected from host network or connected to host network")
+	errNoneNetwork = errors.New("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+)
+
 // changeable refuses containers that are in no network of skiff's, in Docker's words.
 func changeable(r *store.Record) error {
 	mode := netns.Mode(r.HostConfig.NetworkMode)
@@ -71,9 +83,9 @@ func changeable(r *store.Record) error {
 	case mode.Networks():
 		return nil
 	case mode == netns.Host:
-		return errors.New("container cannot be disconnected from host network or connected to host network")
+		return errHostNetwork
 	case mode == netns.None:
-		return errors.New("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+		return errNoneNetwork
 	case driver != "":
 		return fmt.Errorf("a container that %s connects cannot be connected to any other network", driver)
 	}

@@ -19,7 +19,7 @@ func (e *Engine) NetworkDisconnect(ctx context.Context, network, container strin
 	defer e.tidy()()
 	for _, m := range modeNetworks {
 		if network == string(m) {
-			return errors.New("container cannot be disconnected from host network or connected to host network")
+			return errHostNetwork
 		}
 	}
 	name, err := findNetwork(e.Store, network)

@@ -71,6 +71,7 @@ func portsOf(c *store.Container, r *store.Record, state *store.State) []store.Po
 	if err != nil {
 		return nil
 	}
+	ports = netns.ProgramPorts(netns.Mode(h.NetworkMode), ports)
 	netns.SortPorts(ports)
 	return ports
 }

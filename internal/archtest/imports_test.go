@@ -47,7 +47,7 @@ func TestImportsPointDown(t *testing.T) {
 				continue
 			}
 			other := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
-			if strings.HasPrefix(other, "internal/") {
+			if tool(other) {
 				t.Errorf("%s imports %s: tools of testing are not shipped", p.short(), other)
 			} else if level(other) > level(p.short()) || level(other) == level(p.short()) && !family(other, p.short()) {
 				t.Errorf("%q imports %q, which does not stand below it", p.short(), other)

@@ -30,8 +30,12 @@ func (p goPackage) short() string {
 
 // shipped tells whether a package is part of the product, not a tool of its making.
 func (p goPackage) shipped() bool {
-	short := p.short()
-	return !strings.HasPrefix(short, "internal/") && short != "conmon/program/embed"
+	return !tool(p.short()) && p.short() != "conmon/program/embed"
+}
+
+// tool tells whether a package is for tests and the making only.
+func tool(short string) bool {
+	return strings.HasPrefix(short, "internal/") || short == "netns/helper/tcptest"
 }
 
 var ours = sync.OnceValues(func() ([]goPackage, error) { return list(module + "/...") })

@@ -195,6 +195,7 @@ func (h *helper) drop(before, now *member.Member) {
 	for i := range before.Attachment.Endpoints {
 		e := &before.Attachment.Endpoints[i]
 		if !has(now, e.ID) {
+			h.part(e)
 			h.disconnect(e)
 		}
 	}
@@ -207,6 +208,16 @@ func has(m *member.Member, endpoint string) bool {
 		}
 	}
 	return false
+}
+
+// part ends what goes on between an endpoint's addresses and the world. It is done
+// before anybody is told that the container has left: the addresses may be another's then.
+func (h *helper) part(e *store.Endpoint) {
+	for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+		if p.IsValid() {
+			h.way.Leave(p.Addr())
+		}
+	}
 }
 
 func (h *helper) disconnect(e *store.Endpoint) {
@@ -261,7 +272,11 @@ func (h *helper) detach(a *attachment) {
 	h.ports.Withdraw(a.id)
 	a.stopProgram()
 	a.mu.Unlock()
-	h.way.Drop(a.id)
+	if m != nil {
+		for i := range m.Attachment.Endpoints {
+			h.part(&m.Attachment.Endpoints[i])
+		}
+	}
 	go func() {
 		if m != nil {
 			h.silence(m)

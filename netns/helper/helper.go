@@ -2,6 +2,7 @@ package helper
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ type helper struct {
 // way is how TCP gets out: the kernel path, or netstack.
 type way interface {
 	Handle(*tun.Packet)
-	Drop(container string) // ends its connections
+	Leave(addr netip.Addr) // ends the connections of who had it
 	Close()
 }
 

@@ -100,7 +100,10 @@ func (t *Table) Get(source netip.AddrPort) (*Flow, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if f := t.bySource[source]; f != nil {
-		return f, nil
+		if f.owned() {
+			return f, nil
+		}
+		t.closeLocked(f) // the address has been given to another container
 	}
 	m, _ := t.cfg.Directory.Of(source.Addr())
 	if m == nil || t.closed {

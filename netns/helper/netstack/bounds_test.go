@@ -95,7 +95,7 @@ func TestStranger(t *testing.T) {
 }
 
 // The connections of a container that leaves are reset, and leave no descriptor.
-func TestDrop(t *testing.T) {
+func TestLeave(t *testing.T) {
 	l := tcptest.New(t)
 	p := begin(t, l)
 	c := l.Container(l.Network(90, 1500))
@@ -111,7 +111,8 @@ func TestDrop(t *testing.T) {
 	if err := ask(conn); err != nil {
 		t.Fatal(err)
 	}
-	p.Drop(c.Member.ID())
+	l.Directory.Remove(c.Member.ID())
+	p.Leave(c.Member.Attachment.Endpoints[0].IPv4.Addr())
 	if err := <-ended; !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the host saw %v", err)
 	}

@@ -111,9 +111,8 @@ func (p *Path) accept(r *tcp.ForwarderRequest) {
 	p.open[f.key] = f
 	closed := p.closed
 	p.mu.Unlock()
-	if closed {
-		f.endpoint.Abort()
-		reset(f.conn)
+	if m, _ := p.cfg.Directory.Of(f.key.src.Addr()); closed || m == nil || m.ID() != f.member.ID() { // Leave may have missed it
+		f.abort()
 	}
 	p.relay(f, &queue)
 	p.leave(f)

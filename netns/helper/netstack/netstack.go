@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
@@ -278,12 +279,52 @@ func (p *Path) giveUpLocked(f *flow) {
 	f.cancel() // its dial returns, and leaves
 }
 
-// Drop ends the connections of a container with a reset: it has left, or its networks are others.
-func (p *Path) Drop(id string) { p.drop(func(f *flow) bool { return f.member.ID() == id }) }
+// Leave ends the connections of an address that is its container's no longer, when the
+// directory says so already: at once, but for those whose container's last words are
+// still on their way out.
+func (p *Path) Leave(addr netip.Addr) {
+	late := time.Now().Add(leaveLimit)
+	for _, f := range p.giveUp(func(f *flow) bool { return f.key.src.Addr() == addr }) {
+		if f.delivered() {
+			f.abort()
+			continue
+		}
+		go func() {
+			for !f.delivered() && time.Now().Before(late) {
+				time.Sleep(leaveStep)
+			}
+			f.abort()
+		}()
+	}
+}
 
-func (p *Path) drop(which func(*flow) bool) {
+// How long the world has for what a container has left behind, and how often it is looked.
+const (
+	leaveLimit = 2 * time.Second
+	leaveStep  = 5 * time.Millisecond
+)
+
+// delivered tells whether the world has acknowledged all that the container has sent.
+func (f *flow) delivered() bool {
+	if n, err := f.endpoint.GetSockOptInt(tcpip.ReceiveQueueSizeOption); err == nil && n > 0 {
+		return false
+	}
+	unsent := 0
+	if raw, err := f.conn.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { unsent, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+	}
+	return unsent == 0
+}
+
+func (f *flow) abort() {
+	f.endpoint.Abort()
+	reset(f.conn)
+}
+
+// giveUp ends the pending ones of some connections, and returns the others.
+func (p *Path) giveUp(which func(*flow) bool) (open []*flow) {
 	p.mu.Lock()
-	var open []*flow
+	defer p.mu.Unlock()
 	for _, f := range p.pending {
 		if which(f) && !f.shaking {
 			p.giveUpLocked(f)
@@ -294,11 +335,7 @@ func (p *Path) drop(which func(*flow) bool) {
 			open = append(open, f)
 		}
 	}
-	p.mu.Unlock()
-	for _, f := range open {
-		f.endpoint.Abort()
-		reset(f.conn)
-	}
+	return open
 }
 
 // Flows tells how many connections there are, pending ones included.
@@ -317,7 +354,9 @@ func (p *Path) Close() {
 	if again {
 		return
 	}
-	p.drop(func(*flow) bool { return true })
+	for _, f := range p.giveUp(func(*flow) bool { return true }) {
+		f.abort()
+	}
 	p.stack.Destroy()
 	p.running.Wait()
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skiff-containers/skiff/internal/netlab"
+	"github.com/skiff-containers/skiff/netns/helper/link"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tcptest"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
@@ -204,33 +205,79 @@ func TestNextHelper(t *testing.T) {
 	p.Close()
 }
 
-// Drop ends what one container has, pending or not, and nothing of others.
-func TestDrop(t *testing.T) {
+// A container that leaves takes nothing of others along. The world hears of it, gets what
+// was sent to it before, and sends nothing more to an address that is another's now.
+func TestLeave(t *testing.T) {
 	l := tcptest.New(t)
 	p := begin(t, l)
 	n := l.Network(90, 65520)
 	a, b := l.Container(n), l.Container(n)
-	target := tcptest.Listen(t, nil, "192.0.2.10:0", echo)
-	of := map[*tcptest.Container][]*net.TCPConn{}
+	ends := make(chan error, 50)
+	idle := tcptest.Listen(t, nil, "192.0.2.10:0", func(c *net.TCPConn) {
+		io.CopyN(c, c, 4)
+		_, err := c.Read(make([]byte, 1))
+		ends <- err
+	})
+	others := tcptest.Listen(t, nil, "192.0.2.10:0", echo)
+	var of []*net.TCPConn
 	for range 50 {
-		for _, c := range []*tcptest.Container{a, b} {
-			conn := tcptest.Dial(t, c.Space, target.String())
-			if err := tcptest.Echo(conn, []byte("1234")); err != nil {
-				t.Fatal(err)
-			}
-			of[c] = append(of[c], conn)
+		if err := tcptest.Echo(tcptest.Dial(t, a.Space, idle.String()), []byte("1234")); err != nil {
+			t.Fatal(err)
 		}
+		of = append(of, tcptest.Dial(t, b.Space, others.String()))
 	}
+	read, upload := make(chan struct{}), make(chan []byte, 1)
+	slow := tcptest.Listen(t, nil, "192.0.2.10:0", func(c *net.TCPConn) {
+		c.Write(tcptest.Payload(1<<20, 8)) // which the container does not read
+		<-read
+		all, err := io.ReadAll(c)
+		if err != nil {
+			t.Error(err)
+		}
+		upload <- all
+	})
+	said := tcptest.Payload(4<<20, 7)
+	last := tcptest.Dial(t, a.Space, slow.String())
+	if _, err := last.Write(said); err != nil {
+		t.Fatal(err)
+	}
+	last.CloseWrite()
+	secrets := tcptest.Listen(t, nil, "192.0.2.10:0", func(c *net.TCPConn) {
+		for {
+			if _, err := c.Write([]byte("secret")); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	tcptest.Dial(t, a.Space, secrets.String())
 	defer tcptest.Block(t, "blackhole")()
 	flood(t, raw(t, a.Space), address4(a), netip.MustParseAddrPort("192.0.2.1:9"), 100)
 	until(t, "the dials are under way", func() bool { return a.Member.Pending.Load() == 100 })
-	p.Drop(a.Member.ID())
-	for _, conn := range of[a] {
-		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
-			t.Fatal(err)
+	time.Sleep(100 * time.Millisecond) // for all that was said to be on its way
+
+	e := &a.Member.Attachment.Endpoints[0]
+	if err := l.Fire.Withdraw(link.Port(e)); err != nil { // so that the secrets are not acknowledged
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	l.Directory.Remove(a.Member.ID())
+	p.Leave(e.IPv4.Addr())
+	fd := raw(t, a.Space)
+	for range 50 {
+		if err := <-ends; !errors.Is(err, unix.ECONNRESET) {
+			t.Fatalf("the world saw %v", err)
 		}
 	}
-	for _, conn := range of[b] {
+	close(read)
+	if got := <-upload; !bytes.Equal(got, said) {
+		t.Errorf("of its last words %d octets came of %d", len(got), len(said))
+	}
+	time.Sleep(time.Second) // in which much would be repeated
+	if n, _, err := unix.Recvfrom(fd, make([]byte, 1<<16), unix.MSG_DONTWAIT); err != unix.EAGAIN {
+		t.Errorf("%d octets came to the address (%v)", n, err)
+	}
+	for _, conn := range of {
 		if err := tcptest.Echo(conn, []byte("1234")); err != nil {
 			t.Fatal(err)
 		}

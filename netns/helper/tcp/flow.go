@@ -44,6 +44,7 @@ type flow struct {
 	way     [2]way  // from container, from world; like the following the worker's alone
 	watched [2]bool // whether an end has space is watched
 	fading  bool
+	left    bool // see worker.part
 
 	broken atomic.Bool // ends with a reset
 }

@@ -278,12 +278,46 @@ func (p *Path) collect() {
 	}
 }
 
-// Drop ends all flows of a container with a reset: it has left, or its networks are others.
-func (p *Path) Drop(id string) {
-	of := func(f *flow) bool { return f.member.ID() == id }
+// leaveLimit is how long the world has for what a container has left behind.
+const leaveLimit = time.Minute
+
+// Leave ends the flows of an address that is its container's no longer, when the
+// directory says so already. What the container has sent before is still passed on, as
+// its own kernel would do; but when Leave returns nothing of what the world
+// sends goes to the address any more, which may soon be another's.
+func (p *Path) Leave(addr netip.Addr) {
+	of := func(f *flow) bool { return f.key.src.Addr() == addr }
 	p.abandonPending(of)
+	p.awaitEstablished(of)
+	some := false
 	for _, w := range p.workers {
-		w.drop(of)
+		<-w.order(func(f *flow) {
+			some = true
+			w.part(f)
+		}, of)
+	}
+	if !some {
+		return
+	}
+	time.AfterFunc(leaveLimit, func() {
+		for _, w := range p.workers {
+			w.order(w.overdue, of)
+		}
+	})
+}
+
+// awaitEstablished waits for flows that are neither pending nor established yet.
+func (p *Path) awaitEstablished(which func(*flow) bool) {
+	for between := true; between; {
+		between = false
+		p.mu.Lock()
+		for _, f := range p.live {
+			between = between || f.state.Load() != established && which(f)
+		}
+		p.mu.Unlock()
+		if between {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 

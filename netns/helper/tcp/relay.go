@@ -30,12 +30,17 @@ func (w *worker) move(f *flow, end int) {
 		return
 	}
 	more := false
+	a, b := &f.way[container], &f.way[world]
 	for from := range f.way {
-		if end == from || end == both || f.way[from].waits {
-			more = w.carry(f, from) || more
+		if end != from && end != both && !f.way[from].waits {
+			continue
+		}
+		goesOn := w.carry(f, from)
+		more = more || goesOn
+		if f.left && from == container && !goesOn && !a.done && !a.waits {
+			f.broken.Store(true) // nothing more comes, and this was not said to be all
 		}
 	}
-	a, b := &f.way[container], &f.way[world]
 	switch {
 	case more:
 		w.busy = append(w.busy, f)
@@ -51,7 +56,10 @@ func (w *worker) move(f *flow, end int) {
 
 // unsent tells whether a peer has not acknowledged all that was sent to it.
 func (f *flow) unsent() bool {
-	for _, fd := range f.fd {
+	for end, fd := range f.fd {
+		if f.left && end == container {
+			continue
+		}
 		if n, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ); err == nil && n > 0 {
 			return true
 		}
@@ -69,6 +77,9 @@ func (w *worker) finish(f *flow, broken bool) {
 func (w *worker) carry(f *flow, from int) bool {
 	d, source, sink := &f.way[from], f.fd[from], f.fd[1-from]
 	d.waits = false
+	if f.left && from == world {
+		return w.throwAway(f)
+	}
 	for range turn {
 		if d.done {
 			return false
@@ -111,6 +122,29 @@ func (w *worker) carry(f *flow, from int) bool {
 			d.done = true
 			unix.Shutdown(sink, unix.SHUT_WR)
 			return false
+		}
+	}
+	return true
+}
+
+// throwAway reads what the world sends to a container that has left: a socket that is
+// closed with something unread resets its connection, and what is on its way out is lost.
+func (w *worker) throwAway(f *flow) bool {
+	d := &f.way[world]
+	for range turn {
+		if d.done {
+			return false
+		}
+		n, _, err := unix.Recvfrom(f.fd[world], w.buf, unix.MSG_TRUNC|unix.MSG_DONTWAIT)
+		switch {
+		case err == unix.EAGAIN:
+			return false
+		case err == unix.EINTR:
+		case err != nil:
+			f.broken.Store(true)
+			d.done = true
+		case n == 0:
+			d.done = true
 		}
 	}
 	return true

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/skiff-containers/skiff/netns/helper/tun"
 )
 
 // worker is a thread that moves the data of its flows. Events are edges, so each is
@@ -13,7 +15,7 @@ import (
 type worker struct {
 	path   *Path
 	epoll  int
-	wakeup int // an eventfd: to stop, or to look at drops
+	wakeup int // an eventfd: to stop, or to look at orders
 	pipes  pipes
 	buf    []byte
 	busy   []*flow // have more to move than one turn allows
@@ -21,9 +23,16 @@ type worker struct {
 
 	stopped atomic.Bool
 
-	mu    sync.Mutex
-	flows map[int32]*flow    // by both descriptors
-	drops []func(*flow) bool // which flows are to end
+	mu     sync.Mutex
+	flows  map[int32]*flow // by both descriptors
+	orders []order
+}
+
+// order is what is to be done with some of the established flows.
+type order struct {
+	do    func(*flow)
+	which func(*flow) bool
+	done  chan struct{}
 }
 
 func newWorker(p *Path) (*worker, error) {
@@ -54,6 +63,7 @@ func (w *worker) watch(fd int, events uint32) error {
 
 // run moves data until stop.
 func (w *worker) run() {
+	defer w.cancelOrders()
 	events := make([]unix.EpollEvent, 128)
 	for !w.stopped.Load() {
 		timeout := -1
@@ -81,7 +91,7 @@ func (w *worker) run() {
 
 func (w *worker) event(e *unix.EpollEvent) {
 	if int(e.Fd) == w.wakeup {
-		w.dropAll()
+		w.carryOut()
 		return
 	}
 	if family := w.listener(int(e.Fd)); family >= 0 {
@@ -221,8 +231,8 @@ func (w *worker) end(f *flow, broken bool) {
 	for i := range f.way {
 		w.pipes.discard(f, &f.way[i])
 	}
-	for _, fd := range f.fd {
-		if broken {
+	for end, fd := range f.fd {
+		if broken || f.left && end == container {
 			abort(fd)
 		} else {
 			unix.Close(fd)
@@ -231,33 +241,80 @@ func (w *worker) end(f *flow, broken bool) {
 	w.path.leave(f)
 }
 
-// drop has the established flows that are asked for end with a reset, soon.
-func (w *worker) drop(which func(*flow) bool) {
+// order has the worker do something with those of its established flows that are
+// asked for. The channel is closed when that is done.
+func (w *worker) order(do func(*flow), which func(*flow) bool) <-chan struct{} {
+	done := make(chan struct{})
 	w.mu.Lock()
-	w.drops = append(w.drops, which)
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if w.stopped.Load() {
+		close(done)
+		return done
+	}
+	w.orders = append(w.orders, order{do, which, done})
 	w.wake()
+	return done
 }
 
-func (w *worker) dropAll() {
-	gone := map[*flow]bool{}
+// drop has the established flows that are asked for end with a reset, soon.
+func (w *worker) drop(which func(*flow) bool) {
+	w.order(func(f *flow) { w.finish(f, true) }, which)
+}
+
+func (w *worker) carryOut() {
 	w.mu.Lock()
-	for _, f := range w.flows {
-		for _, which := range w.drops {
-			if f.state.Load() == established && which(f) {
-				gone[f] = true
+	orders := w.orders
+	w.orders = nil
+	w.mu.Unlock()
+	for _, o := range orders {
+		about := map[*flow]bool{}
+		w.mu.Lock()
+		for _, f := range w.flows {
+			if f.state.Load() == established && o.which(f) {
+				about[f] = true
 			}
 		}
+		w.mu.Unlock()
+		for f := range about {
+			o.do(f)
+		}
+		close(o.done)
 	}
-	w.drops = nil
-	w.mu.Unlock()
-	for f := range gone {
+}
+
+func (w *worker) cancelOrders() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.orders {
+		close(o.done)
+	}
+	w.orders = nil
+}
+
+// part goes on with a flow whose container has left: what it has sent is still carried
+// to the world, whose answers are thrown away. The socket in N, which is there for what it
+// has received, sends nothing more, not even a reset.
+func (w *worker) part(f *flow) {
+	if f.fd[container] < 0 || f.left {
+		return
+	}
+	unix.SetsockoptInt(f.fd[container], unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
+	f.left = true
+	w.pipes.discard(f, &f.way[world])
+	w.move(f, both)
+}
+
+// overdue ends a flow whose container has left long ago.
+func (w *worker) overdue(f *flow) {
+	if f.left {
 		w.finish(f, true)
 	}
 }
 
 // stop has run return.
 func (w *worker) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.stopped.Store(true)
 	w.wake()
 }

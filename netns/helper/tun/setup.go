@@ -15,9 +15,13 @@ import (
 // destination is an address of the world's.
 const Mark = 1
 
+// Silent is the mark (SO_MARK) of sockets in N that shall send nothing any more: what
+// they had for an address is not for its next holder.
+const Silent = 2
+
 const (
 	table    = 100  // where Mark's routes are
-	priority = 100  // of the rule that leads there
+	priority = 100  // of the rule that leads there, and of the one that Silent ends at
 	backlog  = 2000 // packets that wait for the helper
 )
 
@@ -121,10 +125,13 @@ func routes(device, family int, all *net.IPNet) error {
 	if err := netlink.RouteReplace(local); err != nil {
 		return err
 	}
-	rule := netlink.NewRule()
-	rule.Family, rule.Mark, rule.Table, rule.Priority = family, Mark, table, priority
-	if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
+	marked, silent := netlink.NewRule(), netlink.NewRule()
+	marked.Family, marked.Mark, marked.Table, marked.Priority = family, Mark, table, priority
+	silent.Family, silent.Mark, silent.Type, silent.Priority = family, Silent, unix.RTN_BLACKHOLE, priority
+	for _, rule := range []*netlink.Rule{marked, silent} {
+		if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
+			return err
+		}
 	}
 	return nil
 }

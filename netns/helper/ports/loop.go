@@ -1,12 +1,14 @@
 package ports
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/skiff-containers/skiff/netns/helper/listen"
 	"github.com/skiff-containers/skiff/netns/helper/member"
 	"github.com/skiff-containers/skiff/netns/helper/relay"
 	"github.com/skiff-containers/skiff/netns/helper/space"
+	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +53,12 @@ type counts struct {
 	limit int64
 }
 
+// inside is the container's end of a connection: the socket in N, and where it is connected to.
+type inside struct {
+	fd     int
+	target netip.Addr
+}
+
 // share is what one loop has of a container's ports. It belongs to the loop's thread.
 type share struct {
 	loop      *loop
@@ -59,14 +67,14 @@ type share struct {
 	routes    routes
 	listeners map[*listen.Socket]*listener
 	datagrams map[*listen.Socket]*datagrams
-	pairs     map[*relay.Pair]struct{}
+	pairs     map[*relay.Pair]inside
 	tuples    map[tuple]struct{} // of UDP flows
 	ended     bool
 }
 
 func newShare(l *loop, c *counts) *share {
 	return &share{loop: l, counts: c, listeners: map[*listen.Socket]*listener{}, datagrams: map[*listen.Socket]*datagrams{},
-		pairs: map[*relay.Pair]struct{}{}, tuples: map[tuple]struct{}{}}
+		pairs: map[*relay.Pair]inside{}, tuples: map[tuple]struct{}{}}
 }
 
 // serve makes the share's ports be these. TCP listeners are served by all loops,
@@ -99,7 +107,29 @@ func (s *share) serve(m *member.Member, to routes, sockets []*listen.Socket, hom
 			delete(s.datagrams, socket)
 		}
 	}
+	s.part()
 	return nil
+}
+
+// part ends what goes on with addresses that the container has no longer: they may be
+// another's soon.
+func (s *share) part() {
+	own := map[netip.Addr]bool{}
+	for _, e := range s.member.Attachment.Endpoints {
+		own[e.IPv4.Addr()], own[e.IPv6.Addr()] = true, true
+	}
+	for pair, at := range s.pairs {
+		if !own[at.target] {
+			pair.Reset()
+		}
+	}
+	for _, d := range s.datagrams {
+		for _, f := range d.flows {
+			if !own[f.tuple.target.Addr()] {
+				d.forget(f)
+			}
+		}
+	}
 }
 
 // end stops serving. The sockets are closed by the caller, when all loops have ended.
@@ -113,7 +143,8 @@ func (s *share) end() {
 	}
 	clear(s.listeners)
 	clear(s.datagrams)
-	for pair := range s.pairs {
+	for pair, at := range s.pairs {
+		unix.SetsockoptInt(at.fd, unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
 		pair.End()
 	}
 }

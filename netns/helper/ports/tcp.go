@@ -81,7 +81,7 @@ func (s *share) connect(client int, from netip.AddrPort, port uint16, try int) {
 		reset(client)
 		return
 	}
-	s.join(client, fd)
+	s.join(client, fd, target.Addr())
 }
 
 // retry calls again when each loop has had the chance to handle the events that
@@ -105,7 +105,7 @@ func (s *share) retry(client int, again func()) {
 	step(0)
 }
 
-func (s *share) join(client, server int) {
+func (s *share) join(client, server int, target netip.Addr) {
 	pending := s.member.Pending
 	pending.Add(1)
 	s.counts.open.Add(1)
@@ -122,7 +122,7 @@ func (s *share) join(client, server int) {
 		s.counts.open.Add(-1)
 		return
 	}
-	s.pairs[pair] = struct{}{}
+	s.pairs[pair] = inside{server, target}
 }
 
 // dial begins a connection from N, where the loop's thread is.

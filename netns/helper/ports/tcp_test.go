@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/skiff-containers/skiff/internal/netlab"
+	"github.com/skiff-containers/skiff/netns/helper/member"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/store"
 	"golang.org/x/sys/unix"
@@ -334,5 +336,32 @@ func TestErrors(t *testing.T) {
 	}
 	if l.publisher.published[c.member.ID()] != nil {
 		t.Error("something of it is published")
+	}
+}
+
+// A container that is taken off a network keeps no connection to its address there, which
+// is the next one's.
+func TestAddressGone(t *testing.T) {
+	l := newLab(t)
+	c := l.container("4")
+	listener := l.listenIn(c, 80)
+	port := l.publish(c, tcp(80), udp(80))
+	conn, err := l.dial(netlab.World(), "tcp", "", fmt.Sprintf("192.0.2.10:%d", port))
+	l.check(err)
+	defer conn.Close()
+	inside, err := listener.Accept()
+	l.check(err)
+	defer inside.Close()
+	fmt.Fprint(inside, "hello")
+	_, err = io.ReadFull(conn, make([]byte, 5))
+	l.check(err)
+	moved := *c.member.Attachment
+	moved.Endpoints = slices.Clone(moved.Endpoints)
+	moved.Endpoints[0].IPv4 = netip.MustParsePrefix("10.90.1.3/24")
+	c.member = &member.Member{Attachment: &moved, Networks: c.member.Networks, Pending: c.member.Pending}
+	l.publish(c, tcp(80), udp(80))
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the client sees %v", err)
 	}
 }

@@ -266,8 +266,8 @@ func (p *Path) admit(fd int, peer unix.Sockaddr) {
 	f.packet = nil
 	p.live[k] = f
 	p.mu.Unlock()
-	if err := f.worker.establish(f); err != nil {
-		f.worker.end(f, true)
+	if f.worker.establish(f) != nil {
+		f.worker.drop(func(other *flow) bool { return other == f })
 	}
 }
 

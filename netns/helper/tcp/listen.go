@@ -19,6 +19,9 @@ const (
 // to net.core.somaxconn.
 const backlog = 4096
 
+// errNoPort: no port was free in both families.
+var errNoPort = errors.New("no port is free in both families")
+
 // listen makes the listeners, at one port in both families. It runs in N.
 func (p *Path) listen() error {
 	for range 16 {

@@ -19,10 +19,8 @@
 package tcp
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,8 +40,9 @@ const (
 	maxFlows = 65536
 )
 
-// maxWorkers bounds the threads that carry data: each fills a core with some 25 Gbit/s.
-const maxWorkers = 4
+// workerCount is how many threads carry data. They do so in the kernel, where each can
+// fill a core with some 25 Gbit/s; with fewer cores more of them get a fairer share.
+const workerCount = 4
 
 // Config is what a Path is made of.
 type Config struct {
@@ -95,7 +94,7 @@ func Start(c Config) (*Path, error) {
 	if err := c.N.Do(p.listen); err != nil {
 		return nil, fmt.Errorf("listening for the kernel path: %w", err)
 	}
-	for range min(maxWorkers, runtime.GOMAXPROCS(0)) {
+	for range workerCount {
 		w, err := newWorker(p)
 		if err != nil {
 			p.Close()
@@ -375,6 +374,3 @@ func (p *Path) reset(packet *tun.Packet, t tun.TCP) {
 		p.Device.Write(answer)
 	}
 }
-
-// errNoPort: no port was free in both families.
-var errNoPort = errors.New("no port is free in both families")

@@ -162,9 +162,13 @@ func (w *worker) copy(d *way, source, sink int) (n int, err, sunk error) {
 	if sunk != nil {
 		return 0, nil, sunk
 	}
-	// MSG_TRUNC: tcp(7), octets are discarded, not copied.
-	_, _, err = unix.Recvfrom(source, w.buf[:sent], unix.MSG_TRUNC|unix.MSG_DONTWAIT)
-	return sent, err, nil
+	for left := sent; left > 0; left -= n { // what was seen is still there
+		// MSG_TRUNC: tcp(7), octets are discarded, not copied.
+		if n, _, err = unix.Recvfrom(source, w.buf[:left], unix.MSG_TRUNC|unix.MSG_DONTWAIT); err != nil || n == 0 {
+			return 0, unix.ECONNRESET, nil
+		}
+	}
+	return sent, nil, nil
 }
 
 // sinkEnded deals with what kept the sink from taking data: it has no space, or it is

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -152,28 +153,26 @@ func (w *worker) arm(listener int) {
 // it was not.
 const arrivals = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 
-// establish makes a flow with both sockets the worker's.
+// establish makes a flow with both sockets the worker's. It comes to be watched
+// without the lock, as the first event is here before this returns.
 func (w *worker) establish(f *flow) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	op := unix.EPOLL_CTL_ADD
 	if w.flows[int32(f.fd[world])] == f {
 		op = unix.EPOLL_CTL_MOD // was watched while it dialled; an event of before shows again
 	}
-	for end, fd := range f.fd {
+	for _, fd := range f.fd {
 		w.flows[int32(fd)] = f
-		e := unix.EpollEvent{Events: arrivals, Fd: int32(fd)}
-		if end == container {
-			if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := unix.EpollCtl(w.epoll, op, fd, &e); err != nil {
-			return err
-		}
 	}
 	f.state.Store(established)
+	w.mu.Unlock()
+	e := unix.EpollEvent{Events: arrivals, Fd: int32(f.fd[world])}
+	if err := unix.EpollCtl(w.epoll, op, f.fd[world], &e); err != nil {
+		return fmt.Errorf("watching a connection: %w", err)
+	}
+	if err := w.watch(f.fd[container], arrivals); err != nil && !errors.Is(err, unix.EEXIST) { // see awaitSpace
+		return err
+	}
 	return nil
 }
 
@@ -183,7 +182,11 @@ func (w *worker) awaitSpace(f *flow, end int) {
 		return
 	}
 	f.watched[end] = true
-	unix.EpollCtl(w.epoll, unix.EPOLL_CTL_MOD, f.fd[end], &unix.EpollEvent{Events: arrivals | unix.EPOLLOUT, Fd: int32(f.fd[end])})
+	e := unix.EpollEvent{Events: arrivals | unix.EPOLLOUT, Fd: int32(f.fd[end])}
+	err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_MOD, f.fd[end], &e)
+	if err == unix.ENOENT { // the world was quicker than establish
+		unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, f.fd[end], &e)
+	}
 }
 
 // fading is a flow that ends with a reset once what was sent before it has arrived.

@@ -26,15 +26,21 @@ const (
 
 // Types of ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861).
 const (
-	icmpUnreachable     = 3
-	icmpEcho            = 8
-	icmp6Unreachable    = 1
-	icmp6TooBig         = 2
-	icmp6Echo           = 128
-	icmp6RouterAdvert   = 134
-	icmp6NeighborAsk    = 135
-	icmp6NeighborAdvert = 136
-	icmp6Redirect       = 137
+	icmpUnreachable       = 3
+	icmpSourceQuench      = 4
+	icmpRedirect          = 5
+	icmpEcho              = 8
+	icmpTimeExceeded      = 11
+	icmpParameterProblem  = 12
+	icmp6Unreachable      = 1
+	icmp6TooBig           = 2
+	icmp6TimeExceeded     = 3
+	icmp6ParameterProblem = 4
+	icmp6Echo             = 128
+	icmp6RouterAdvert     = 134
+	icmp6NeighborAsk      = 135
+	icmp6NeighborAdvert   = 136
+	icmp6Redirect         = 137
 )
 
 func equal(reg uint32, data ...byte) expr.Any {
@@ -160,6 +166,9 @@ func divert(port uint16) match {
 }
 
 func accept() match { return match{&expr.Verdict{Kind: expr.VerdictAccept}} }
+
+// jump: the rules of another chain, then on behind this rule.
+func jump(chain string) match { return match{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}} }
 
 func drop() match { return match{&expr.Verdict{Kind: expr.VerdictDrop}} }
 

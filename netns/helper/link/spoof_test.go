@@ -37,6 +37,11 @@ func TestSpoofing(t *testing.T) {
 		payload = strings.ReplaceAll(payload, " ", "")
 		return fmt.Sprintf("86dd 60000000 %04x %s ff %s %s %s", len(payload)/2, next, source, allNodes, payload)
 	}
+	icmp4 := func(source, head, target string) string {
+		quoted := "4500 001c 0000 0000 40 11 0000 0a140001" + target + "0035 0035 0008 0000"
+		return "0800 4500 0038 0000 0000 40 01 0000" + source + "ffffffff" + head + quoted
+	}
+	const quoted6 = "60000000 0008 11 40 fd000020000000000000000000000001"
 	advert := func(target string) string { return "88 00 0000 20000000" + target + "0201" + ownMAC }
 	for _, c := range []struct {
 		name, frame string
@@ -64,6 +69,16 @@ func TestSpoofing(t *testing.T) {
 		{"advertisement cut off", ownMAC + ipv6(own6, "3a", "88 00 0000 20000000"), false},
 		{"router advertisement", ownMAC + ipv6(ownLocal, "3a", "86 00 0000 40 00 0708 00000000 00000000"), false},
 		{"redirect", ownMAC + ipv6(ownLocal, "3a", "89 00 0000 00000000"+ownLocal+gate6), false},
+		{"IPv4 unreachable about its own", ownMAC + icmp4(own4, "0303 0000 00000000", own4), true},
+		{"IPv4 unreachable about another's", ownMAC + icmp4(own4, "0303 0000 00000000", other4), false},
+		{"IPv4 too big about another's", ownMAC + icmp4(own4, "0304 0000 00000228", "c0000201"), false},
+		{"IPv4 unreachable cut off", ownMAC + "0800 4500 001c 0000 0000 40 01 0000" + own4 + "ffffffff 0303 0000 00000000", false},
+		{"IPv4 redirect", ownMAC + icmp4(own4, "0501 0000"+own4, other4), false},
+		{"IPv4 echo", ownMAC + icmp4(own4, "0800 0000 00010001", other4), true},
+		{"IPv6 too big about its own", ownMAC + ipv6(own6, "3a", "02 00 0000 00000500"+quoted6+own6), true},
+		{"IPv6 too big about another's", ownMAC + ipv6(own6, "3a", "02 00 0000 00000500"+quoted6+other6), false},
+		{"the same behind an extension header", ownMAC + ipv6(own6, "3c", "3a00 0104 00000000 02 00 0000 00000500"+quoted6+other6), false},
+		{"IPv6 unreachable about the world's", ownMAC + ipv6(ownLocal, "3a", "01 04 0000 00000000"+quoted6+"20010db8000000000000000000000001"), false},
 		{"VLAN's tag", ownMAC + "8100 0001" + ipv4(own4), false},
 		{"VLAN's tag of priority", ownMAC + "8100 2000" + ipv4(other4), false},
 		{"IPv4 cut off", ownMAC + "0800 45", false},

@@ -17,7 +17,7 @@ const (
 
 // backlog is how many handshakes and connections may wait in N; the kernel cuts it
 // to net.core.somaxconn.
-const backlog = 4096
+const backlog = 65535
 
 // errNoPort: no port was free in both families.
 var errNoPort = errors.New("no port is free in both families")

@@ -35,6 +35,13 @@ var parameters = []struct{ path, value string }{
 	// A SYN for a tuple in TIME_WAIT would be given to that socket before the
 	// firewall could lead it to the listener, and vanish.
 	{"ipv4/tcp_early_demux", "0"},
+	// With a SYN cookie there is no socket yet that the rest of a handshake could find.
+	{"ipv4/tcp_syncookies", "0"},
+	// All containers share the listeners' queues: half-open handshakes leave after
+	// three seconds, and have room until then.
+	{"ipv4/tcp_synack_retries", "1"},
+	{"ipv4/tcp_max_syn_backlog", "65535"},
+	{"core/somaxconn", "65535"},
 	{"ipv6/conf/all/disable_ipv6", "0"},
 	{"ipv6/conf/default/disable_ipv6", "0"},
 	{"ipv6/conf/all/forwarding", "1"},

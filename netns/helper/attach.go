@@ -230,7 +230,7 @@ func (h *helper) disconnect(e *store.Endpoint) {
 }
 
 // silence shuts the ports of a container that has ended. Its interfaces go with its
-// network namespace.
+// network namespace, see [graves].
 func (h *helper) silence(m *member.Member) {
 	for i := range m.Attachment.Endpoints {
 		e := &m.Attachment.Endpoints[i]
@@ -242,6 +242,28 @@ func (h *helper) silence(m *member.Member) {
 			h.logf("withdrawing a port of network %q: %v", e.Network, err)
 		}
 		if err := h.links.Silence(e); err != nil {
+			h.logf("detaching from network %q: %v", e.Network, err)
+		}
+	}
+}
+
+// clearRemains removes the interfaces of a container that has ended, where its network
+// namespace has not taken them along. One that is attached again keeps its own.
+func (h *helper) clearRemains(id string, m *member.Member) {
+	if m == nil {
+		return
+	}
+	h.mu.Lock()
+	again := h.attached[id]
+	h.mu.Unlock()
+	for i := range m.Attachment.Endpoints {
+		e := &m.Attachment.Endpoints[i]
+		if again != nil {
+			if now := again.member.Load(); now == nil || has(now, e.ID) {
+				continue
+			}
+		}
+		if err := h.links.Detach(e); err != nil {
 			h.logf("detaching from network %q: %v", e.Network, err)
 		}
 	}
@@ -283,7 +305,7 @@ func (h *helper) detach(a *attachment) {
 		}
 		h.udp.Forget(a.id)
 		h.icmp.Forget(a.id)
-		h.graves.add(a.space)
+		h.graves.add(a.space, func() { h.clearRemains(a.id, m) })
 		a.space.Close()
 		h.mu.Lock()
 		delete(h.leaving, a.id)

@@ -12,7 +12,7 @@ const (
 	ipv4Source    = 12
 	ipv6Source    = 8
 	arpSender     = 14
-	adverTarget   = 8 // in a neighbour advertisement, RFC 4861 section 4.4
+	adverTarget   = 8      // in a neighbour advertisement, RFC 4861 section 4.4
 	quoted4       = 8 + 16 // the destination of the packet that an ICMP error quotes
 	quoted6       = 8 + 24
 	ethernetKinds = "\x00\x01\x08\x00\x06\x04"

@@ -118,27 +118,68 @@ func become(fd int) error {
 }
 
 // Serve reads packets and hands them out until Close, then returns nil. What is no
-// sound IP packet is dropped.
+// sound IP packet is dropped. TCP's go first: one of theirs that gets lost holds up its
+// container for a second.
 func (d *Device) Serve(h Handlers) error {
 	buf := make([]byte, offloadLen+MaxMTU+1)
 	var p Packet
-	for {
-		n, err := d.file.Read(buf)
+	var later delayed
+	for ahead := 0; ; {
+		n, err := d.read(buf, later.empty())
 		switch {
 		case errors.Is(err, os.ErrClosed):
 			return nil
+		case errors.Is(err, unix.EAGAIN):
 		case err != nil:
 			return fmt.Errorf("reading from %s: %w", Name, err)
-		case n <= offloadLen:
+		case !p.decode(buf[:n]):
 			continue
-		}
-		if p.parse(buf[offloadLen:n]) != nil {
+		case p.Proto == unix.IPPROTO_TCP:
+			h.hand(&p)
 			continue
+		default:
+			later.add(p.Src, buf[:n])
+			if ahead++; ahead < readAhead {
+				continue
+			}
 		}
-		p.Offload.decode(buf)
-		if handle := h.of(p.Proto); handle != nil {
-			handle(&p)
+		ahead = 0
+		if !later.empty() && p.decode(later.take()) {
+			h.hand(&p)
 		}
+	}
+}
+
+// read reads one packet. Without waiting it is EAGAIN where there is none.
+func (d *Device) read(buf []byte, wait bool) (int, error) {
+	if wait {
+		return d.file.Read(buf)
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.fd < 0 {
+		return 0, os.ErrClosed
+	}
+	for {
+		n, err := unix.Read(d.fd, buf)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// decode reads a packet behind its Offload. False: it is none.
+func (p *Packet) decode(b []byte) bool {
+	if len(b) <= offloadLen || p.parse(b[offloadLen:]) != nil {
+		return false
+	}
+	p.Offload.decode(b)
+	return true
+}
+
+func (h *Handlers) hand(p *Packet) {
+	if handle := h.of(p.Proto); handle != nil {
+		handle(p)
 	}
 }
 

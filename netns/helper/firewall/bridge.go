@@ -8,14 +8,15 @@ import (
 
 // Where fields are: frames (IEEE 802.3), ARP (RFC 826), IPv4 and IPv6.
 const (
-	frameSource   = 6
-	ipv4Source    = 12
-	ipv6Source    = 8
-	arpSender     = 14
-	adverTarget   = 8      // in a neighbour advertisement, RFC 4861 section 4.4
-	quoted4       = 8 + 16 // the destination of the packet that an ICMP error quotes
-	quoted6       = 8 + 24
-	ethernetKinds = "\x00\x01\x08\x00\x06\x04"
+	frameSource     = 6
+	ipv4Source      = 12
+	ipv4Destination = 16
+	ipv6Source      = 8
+	arpSender       = 14
+	adverTarget     = 8      // in a neighbour advertisement, RFC 4861 section 4.4
+	quoted4         = 8 + 16 // the destination of the packet that an ICMP error quotes
+	quoted6         = 8 + 24
+	ethernetKinds   = "\x00\x01\x08\x00\x06\x04"
 )
 
 // bridgeTable puts together what each frame passes that a container sends, before the
@@ -29,6 +30,9 @@ func (f *Firewall) bridgeTable(fresh bool) {
 	c := f.startChain(f.bridge, "prerouting", nftables.ChainHookPrerouting, nftables.ChainPriorityRef(-300), nftables.ChainPolicyDrop)
 	ipv4, ipv6, arp := etherType(0x08, 0x00), etherType(0x86, 0xdd), etherType(0x08, 0x06)
 
+	// Namespaces begin with the host's route_localnet: where it is on, as Kubernetes wants
+	// it, a neighbour's services at its loopback address would be reached from here.
+	f.add(c, ipv4, match{network(ipv4Destination, 1, 1), equal(1, 127)}, drop())
 	f.errorChain("errors4", sender(network(ipv4Source, 4, regKey3)), s.sources4, transport(quoted4, 4, regKey3),
 		unix.IPPROTO_ICMP, icmpUnreachable, icmpSourceQuench, icmpRedirect, icmpTimeExceeded, icmpParameterProblem)
 	f.errorChain("errors6", sender(network(ipv6Source, 16, regKey3)), s.sources6, transport(quoted6, 16, regKey3),

@@ -69,6 +69,7 @@ func TestSpoofing(t *testing.T) {
 		{"advertisement cut off", ownMAC + ipv6(own6, "3a", "88 00 0000 20000000"), false},
 		{"router advertisement", ownMAC + ipv6(ownLocal, "3a", "86 00 0000 40 00 0708 00000000 00000000"), false},
 		{"redirect", ownMAC + ipv6(ownLocal, "3a", "89 00 0000 00000000"+ownLocal+gate6), false},
+		{"IPv4 to a loopback address", ownMAC + "0800 4500 001c 0000 0000 40 11 0000" + own4 + "7f000001 0001 0002 0008 0000", false},
 		{"IPv4 unreachable about its own", ownMAC + icmp4(own4, "0303 0000 00000000", own4), true},
 		{"IPv4 unreachable about another's", ownMAC + icmp4(own4, "0303 0000 00000000", other4), false},
 		{"IPv4 too big about another's", ownMAC + icmp4(own4, "0304 0000 00000228", "c0000201"), false},

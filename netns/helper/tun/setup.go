@@ -32,6 +32,14 @@ var parameters = []struct{ path, value string }{
 	{"ipv4/conf/default/rp_filter", "0"},
 	{"ipv4/conf/all/send_redirects", "0"},
 	{"ipv4/conf/default/send_redirects", "0"},
+	// What follows a new namespace takes over from the host.
+	{"ipv4/conf/all/accept_redirects", "0"},
+	{"ipv4/conf/default/accept_redirects", "0"},
+	{"ipv4/conf/all/accept_source_route", "0"},
+	{"ipv4/conf/all/route_localnet", "0"},
+	{"ipv4/conf/default/route_localnet", "0"},
+	{"ipv4/conf/all/proxy_arp", "0"},
+	{"ipv4/conf/default/proxy_arp", "0"},
 	// A SYN for a tuple in TIME_WAIT would be given to that socket before the
 	// firewall could lead it to the listener, and vanish.
 	{"ipv4/tcp_early_demux", "0"},

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
@@ -25,6 +24,9 @@ const (
 	AliveName  = "alive" // locked while it lives
 	LogName    = "log"
 )
+
+// ListenerName is the helper's socket among the descriptors that it is handed.
+const ListenerName = "listener"
 
 // The third argument of the helper, where it has one: it was started by a shim, in a
 // copy of whose mount namespace it is; or by root, outside of U.
@@ -104,9 +106,6 @@ func (c *Conn) File() *os.File { return c.conn.File() }
 // Close ends the conversation; the helper detaches a container that it attached.
 func (c *Conn) Close() { c.conn.Close() }
 
-// readyLimit is how long a helper may take to come up.
-const readyLimit = 20 * time.Second
-
 // Connect connects to the helper, starting it where none runs.
 func (s *Start) Connect() (*Conn, error) {
 	if conn, err := Dial(s.Store); !errors.Is(err, ErrNoHelper) {
@@ -128,22 +127,24 @@ func (s *Start) Connect() (*Conn, error) {
 	}
 }
 
-// start starts a helper and returns when it listens, or with the words of its failure.
+// start starts a helper. Its socket listens before it exists, so nobody waits for it to
+// be ready: what is asked meanwhile it answers then, with the words of its failure
+// where it cannot serve.
 func (s *Start) start() error {
-	if err := os.MkdirAll(filepath.Join(s.Store.Root, "helper"), 0o700); err != nil { // a store from before helpers
+	path := filepath.Join(s.Store.Root, "helper")
+	if err := os.MkdirAll(path, 0o700); err != nil { // a store from before helpers
 		return fmt.Errorf("starting the network helper: %w", err)
 	}
-	var ends [2]int
-	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+	listener, err := listen(path)
+	if err != nil {
 		return fmt.Errorf("starting the network helper: %w", err)
 	}
-	ready, theirs := os.NewFile(uintptr(ends[0]), "ready"), os.NewFile(uintptr(ends[1]), "ready")
-	defer ready.Close()
+	defer listener.Close() // which is the helper's now
 	cmd := &userns.Command{
 		Program: s.Program,
 		Args:    []string{Stage, s.Store.Root},
 		Env:     []string{"PATH=" + os.Getenv("PATH"), PathVariable + "=" + os.Getenv(PathVariable)},
-		Files:   []userns.File{{Name: "ready", File: theirs}},
+		Files:   []userns.File{{Name: ListenerName, File: listener}},
 		Session: true,
 	}
 	if s.Inside {
@@ -152,29 +153,41 @@ func (s *Start) start() error {
 	} else if userns.Privileged() {
 		cmd.Args = append(cmd.Args, Outside)
 	}
-	err := s.enter(cmd)
-	theirs.Close()
-	if err != nil {
+	if err := s.enter(cmd); err != nil {
 		return fmt.Errorf("starting the network helper: %w", err)
-	}
-	ready.SetReadDeadline(time.Now().Add(readyLimit))
-	word, err := io.ReadAll(io.LimitReader(ready, 16<<10))
-	if err != nil {
-		return fmt.Errorf("starting the network helper: %w", err)
-	}
-	if string(word) != "ok" {
-		text := string(word)
-		if text == "" {
-			text = "it ended before it was ready"
-		}
-		failure := Failure{Text: text}
-		if f, err := wire.Decode[Failure](word); err == nil {
-			failure = f
-		}
-		return &userns.HostError{What: "starting the network helper: " + failure.Text, Hint: failure.Hint}
 	}
 	return nil
 }
+
+// listen makes the helper's socket, in place of one that a killed helper left. The
+// caller holds the lock "helper".
+func listen(path string) (*os.File, error) {
+	folder, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	if err := os.Remove(filepath.Join(path, SocketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), SocketName)})
+	if err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), ListenerName), nil
+}
+
+// backlog is how many may wait for a helper that is just coming up; the kernel cuts it
+// to net.core.somaxconn.
+const backlog = 4096
 
 // enter starts the process in U and lets it go: it is init's child before long.
 //

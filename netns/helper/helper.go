@@ -1,9 +1,11 @@
 package helper
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -124,7 +126,7 @@ func (h *helper) openWay() (port uint16, err error) {
 	wanted := os.Getenv(client.PathVariable)
 	switch wanted {
 	case "", "kernel":
-		err := tcp.Probe(h.space)
+		err := h.probeKernelPath()
 		if err == nil {
 			path, err := tcp.Start(tcp.Config{N: h.space, Device: h.device, Directory: &h.directory})
 			if err != nil {
@@ -148,6 +150,26 @@ func (h *helper) openWay() (port uint16, err error) {
 	}
 	h.way = path
 	return 0, nil
+}
+
+// probedName is the file that says after which boot the kernel path was found good.
+const probedName = "kernel-path"
+
+// probeKernelPath is tcp.Probe, once per boot: it takes 10 ms, as the kernel waits for
+// all processors to have seen the rules go.
+func (h *helper) probeKernelPath() error {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return fmt.Errorf("reading the boot's id: %w", err)
+	}
+	path := filepath.Join(h.folder.Name(), probedName)
+	if known, err := os.ReadFile(path); err == nil && bytes.Equal(known, boot) {
+		return nil
+	}
+	if err := tcp.Probe(h.space); err != nil {
+		return err
+	}
+	return store.WriteFile(path, boot, store.Fleeting)
 }
 
 // close ends what would otherwise end with the process in its own time.

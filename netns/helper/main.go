@@ -1,7 +1,6 @@
 package helper
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +28,7 @@ func Stages() map[string]func() int {
 // holder), in the host's network and mount namespaces (or, started by a shim, in a
 // copy of the shim's mount namespace), a session leader, adopted by init. It ends some time after the last container was detached.
 func main() int {
-	ready, err := userns.Passed("ready")
+	listener, err := userns.Passed(client.ListenerName)
 	if err != nil || len(os.Args) < 2 {
 		return 125
 	}
@@ -38,14 +37,12 @@ func main() int {
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT) // of terminals that others sit at
 	// Caught, not ignored: pasta, which would inherit that, does not start then.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
-	h := &helper{store: &store.Store{Root: os.Args[1]}, logged: map[string]time.Time{}}
+	h := &helper{store: &store.Store{Root: os.Args[1]}, listener: listener, logged: map[string]time.Time{}}
 	if err := h.begin(os.Args[len(os.Args)-1]); err != nil {
-		tell(ready, err)
 		h.leave()
+		h.refuse(err)
 		return 1
 	}
-	ready.WriteString("ok")
-	ready.Close()
 	if h.tookOver {
 		time.AfterFunc(sweepAfter, func() { h.swept.Do(h.sweep) })
 	}
@@ -65,17 +62,10 @@ func (h *helper) leave() {
 // sweepAfter is how long shims have to attach their containers to a new helper.
 const sweepAfter = 10 * time.Second
 
-// tell gives the starter the words of a failure.
-func tell(ready *os.File, err error) {
-	text, _ := json.Marshal(failure(err))
-	ready.Write(text)
-	ready.Close()
-}
-
 // memoryLimit is where the collector of garbage begins to work harder.
 const memoryLimit = 14 << 20
 
-// begin makes everything up to the socket on which containers are attached.
+// begin makes everything that is there before the first container.
 func (h *helper) begin(where string) error {
 	debug.SetMemoryLimit(memoryLimit)
 	if where == client.Inside {
@@ -104,10 +94,7 @@ func (h *helper) begin(where string) error {
 	if h.space, err = h.findSpace(); err != nil {
 		return err
 	}
-	if err := h.furnish(); err != nil {
-		return err
-	}
-	return h.listen()
+	return h.furnish()
 }
 
 // leaveMounts unmounts what a shim, whose mount namespace this one is a copy of, has

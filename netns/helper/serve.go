@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -12,24 +13,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen makes the socket. One that a killed helper left is replaced.
-func (h *helper) listen() error {
-	address := &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", h.folder.Fd(), client.SocketName)}
-	os.Remove(h.folder.Name() + "/" + client.SocketName)
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("making the helper's socket: %w", err)
+// refuseLimit is how long a helper that cannot serve waits to tell so.
+const refuseLimit = 200 * time.Millisecond
+
+// refuse gives those who ask the words of what went wrong.
+func (h *helper) refuse(err error) {
+	h.logf("%v", err)
+	os.Remove(filepath.Join(h.store.Root, "helper", client.SocketName)) // nobody else shall come
+	fd := int(h.listener.Fd())
+	for end := time.Now().Add(refuseLimit); ; {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, pollErr := unix.Poll(poll, int(max(time.Until(end), 0).Milliseconds()))
+		if errors.Is(pollErr, unix.EINTR) {
+			continue
+		}
+		if n < 1 {
+			return
+		}
+		accepted, _, acceptErr := unix.Accept4(fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		if acceptErr != nil {
+			continue
+		}
+		if c, connErr := wire.New(accepted); connErr == nil {
+			c.Send(client.KindFailure, failure(fmt.Errorf("starting the network helper: %w", err)))
+			c.SetReadDeadline(end.Add(refuseLimit))
+			c.Recv() // what was asked; to close before it is read would reset the answer away
+			c.Close()
+		}
 	}
-	err = unix.Bind(fd, address)
-	if err == nil {
-		err = unix.Listen(fd, 1024)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return fmt.Errorf("making the helper's socket: %w", err)
-	}
-	h.listener = os.NewFile(uintptr(fd), "listener")
-	return nil
 }
 
 // serve converses until nobody has needed us for a while.

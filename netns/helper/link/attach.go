@@ -112,13 +112,10 @@ func isolated() *nl.RtAttr {
 // as the endpoint says. It is an error if the name is taken by another.
 func (l *Links) verify(container *space.Space, e *store.Endpoint, mac net.HardwareAddr) (bool, error) {
 	taken := fmt.Errorf("attaching to network %q: the container has an interface %q already", e.Network, e.Interface)
-	near := Port(e)
 	var reply []byte
 	err := l.conn.do(getLink(carrier(e), &reply))
-	if err == nil {
-		near = carrier(e)
-	} else if errors.Is(err, unix.ENODEV) {
-		err = l.conn.do(getLink(near, &reply))
+	if errors.Is(err, unix.ENODEV) {
+		err = l.conn.do(getLink(Port(e), &reply))
 	}
 	if errors.Is(err, unix.ENODEV) { // what exists has the name inside
 		return false, taken

@@ -341,6 +341,12 @@ func (p *Path) Flows() int {
 	return p.total
 }
 
+// awaitInside returns when no packet is being handled: none comes in any more.
+func (p *Path) awaitInside() {
+	p.inside.Lock()
+	defer p.inside.Unlock()
+}
+
 // Close ends all flows with a reset, and what carries them. The device stays open.
 func (p *Path) Close() {
 	p.mu.Lock()
@@ -350,8 +356,7 @@ func (p *Path) Close() {
 	if again {
 		return
 	}
-	p.inside.Lock() // none comes in any more
-	p.inside.Unlock()
+	p.awaitInside()
 	p.abandonPending(func(*flow) bool { return true })
 	for _, w := range p.workers {
 		w.stop()

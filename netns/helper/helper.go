@@ -106,7 +106,8 @@ func (h *helper) furnish() (err error) {
 		return err
 	}
 	if err := icmp.Probe(); err != nil {
-		h.logf("%v", err)
+		f := failure(err)
+		h.logf("%s (mend it with: %s)", f.Text, f.Hint)
 	}
 	h.expectMembers()
 	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf", Ready: h.complete})

@@ -4,7 +4,7 @@ import "net/netip"
 
 const (
 	// delayedSize is what datagrams may take that wait for their handler.
-	delayedSize = 4 << 20
+	delayedSize = 2 << 20
 	// readAhead is how many packets are read for one datagram that is handled.
 	readAhead = 64
 )

@@ -155,6 +155,7 @@ func TestWithdraw(t *testing.T) {
 	}
 	fmt.Fprint(servers[0], "last words")
 	servers[0].Close()
+	l.awaitSent(c)
 	l.publisher.Withdraw(c.member.ID())
 	if again, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err != nil {
 		t.Error("the port is not free:", err)
@@ -167,6 +168,24 @@ func TestWithdraw(t *testing.T) {
 	clients[1].SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := clients[1].Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("an open connection reads %v, want a reset", err)
+	}
+}
+
+// awaitSent returns when what a container's closed sockets had to say has arrived in N:
+// none is in the state FIN_WAIT1 any longer, which proc_net_tcp shows as 04.
+func (l *lab) awaitSent(c *container) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		var table []byte
+		l.check(c.Do(func() (err error) {
+			table, err = os.ReadFile("/proc/thread-self/net/tcp")
+			return err
+		}))
+		if !bytes.Contains(table, []byte(" 04 ")) {
+			return
+		}
+		if time.Now().After(end) {
+			l.t.Fatal("a closed socket is not rid of its data")
+		}
 	}
 }
 

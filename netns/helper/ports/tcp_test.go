@@ -153,6 +153,7 @@ func TestWithdraw(t *testing.T) {
 		servers[i], err = listener.Accept()
 		l.check(err)
 	}
+	defer servers[1].Close() // not before, by the collector of garbage
 	fmt.Fprint(servers[0], "last words")
 	servers[0].Close()
 	l.awaitSent(c)

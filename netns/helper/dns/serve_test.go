@@ -3,6 +3,7 @@ package dns
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -196,10 +197,15 @@ func TestStrangers(t *testing.T) {
 			t.Error("a stranger is answered by TCP")
 		}
 	}
+	buf := make([]byte, 512)
+	c.SetReadDeadline(time.Now().Add(time.Second)) // the server's time to answer what it must not
+	if n, err := c.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a stranger is answered by UDP: %x, %v", buf[:n], err)
+	}
+	c.SetReadDeadline(time.Time{})
 	l.members.Put(b.Member)
 	_, err = c.Write(question(t, 2, "asker", dnsmessage.TypeA, 0))
 	check(t, err)
-	buf := make([]byte, 512)
 	if n, err := c.Read(buf); err != nil || binary.BigEndian.Uint16(buf[:n]) != 2 {
 		t.Errorf("the first answer is %x, %v", buf[:n], err)
 	}

@@ -90,7 +90,7 @@ func TestOtherPrograms(t *testing.T) {
 	for kind, wrong := range map[string]string{"pasta": "--no-such-option", "slirp4netns": "no-such-option=1"} {
 		t.Run(kind, func(t *testing.T) {
 			if _, err := exec.LookPath(kind); err != nil {
-				t.Skip(err)
+				t.Fatal(err)
 			}
 			m := newMachine(t)
 			m.run("web", []string{"--network", kind, "-p", "8124:80"}, "serve")

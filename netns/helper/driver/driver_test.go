@@ -27,7 +27,7 @@ func TestConnect(t *testing.T) {
 	for _, kind := range []string{Pasta, Slirp} {
 		t.Run(kind, func(t *testing.T) {
 			if _, err := exec.LookPath(kind); err != nil {
-				t.Skip(err)
+				t.Fatal(err)
 			}
 			serve(t, netlab.World(), "192.0.2.1:0", func(world netip.AddrPort) {
 				c := netlab.Space(t)

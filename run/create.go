@@ -41,6 +41,7 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if mode := p.network.Mode; len(o.Publish) > 0 && !mode.Served() {
 		e.say(fmt.Sprintf("published ports are discarded when using %s network mode", mode))
 	}
+	e.tellNetAdmin(p)
 	if p.record.Driver, err = e.driver(); err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // host has at the same number and those only exposed, with successive ones joined, then the others:
 // "90-92/tcp, 0.0.0.0:7000-7001->7000-7001/tcp, 0.0.0.0:8080->80/tcp".
 func portsColumn(c run.Summary) string {
-	if c.State.Status != store.Running || !netns.Mode(c.Record.HostConfig.NetworkMode).Served() {
+	if !c.State.Alive() || !netns.Mode(c.Record.HostConfig.NetworkMode).Served() {
 		return ""
 	}
 	published := map[string]bool{}

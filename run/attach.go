@@ -48,7 +48,7 @@ func (e *Engine) dial(ctx context.Context, c *store.Container, r *store.Record, 
 	if err != nil {
 		return nil, err
 	}
-	if state.Status != store.Running {
+	if !state.Alive() {
 		return nil, notRunning(r, what, conmon.ErrGone)
 	}
 	client, err := conmon.Dial(c)

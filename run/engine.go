@@ -67,6 +67,11 @@ type CreateOptions struct {
 	LogDriver   string
 	LogOpts     []string
 
+	LimitOptions
+	HealthOptions
+	UsernsOptions
+	Restart string // "no", "always", "unless-stopped" or "on-failure[:COUNT]"
+
 	TLSVerify bool
 	Progress  registry.Progress
 }

@@ -137,7 +137,7 @@ func portFilter(key, value string) (func(*Summary) bool, error) {
 		}) {
 			return true
 		}
-		if key == "publish" || s.State.Status != store.Running {
+		if key == "publish" || !s.State.Alive() {
 			return false
 		}
 		for exposed := range s.Record.Config.ExposedPorts {

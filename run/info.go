@@ -57,7 +57,7 @@ func (e *Engine) countContainers(ctx context.Context, i *Info) error {
 	}
 	for _, row := range rows {
 		i.Containers++
-		if row.State.Status == store.Running {
+		if row.State.Alive() {
 			i.ContainersRunning++
 		} else {
 			i.ContainersStopped++

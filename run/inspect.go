@@ -53,7 +53,7 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 }
 
 func stateOf(s *store.State) ContainerState {
-	out := ContainerState{Status: s.Status, Running: s.Status == store.Running, ExitCode: s.ExitCode, Error: s.Error,
+	out := ContainerState{Status: s.Status, Running: s.Alive(), ExitCode: s.ExitCode, Error: s.Error,
 		StartedAt: stamp(s.StartedAt), FinishedAt: stamp(s.FinishedAt)}
 	if out.Running {
 		out.Pid = s.Init.PID

@@ -158,7 +158,7 @@ func (e *Engine) abandon(c *store.Container, r *store.Record) {
 // endAbandoned ends a container that was started and must not have been.
 func endAbandoned(c *store.Container) error {
 	state, err := c.State()
-	if err != nil || state.Status != store.Running {
+	if err != nil || !state.Alive() {
 		return err
 	}
 	return state.Init.KillAndWait(killLimit)

@@ -54,7 +54,7 @@ func summarise(c *store.Container, runningOnly bool) (*Summary, error) {
 	if err != nil {
 		return nil, gone(err)
 	}
-	if runningOnly && state.Status != store.Running {
+	if runningOnly && !state.Alive() {
 		return nil, nil
 	}
 	r, err := c.Record()

@@ -174,7 +174,7 @@ func (c *check) unused(network string, addr netip.Addr, holder string) (unused, 
 	}
 	defer lock.Unlock()
 	a, err := store.ReadAttachment(container.Dir)
-	if err != nil || a == nil || state.Status != store.Running || uses(a, network, addr) {
+	if err != nil || a == nil || !state.Alive() || uses(a, network, addr) {
 		return false, false, err
 	}
 	if c.repair {

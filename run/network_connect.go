@@ -61,7 +61,7 @@ func (e *Engine) changeNetworks(ref string, change func(*store.Record, []store.E
 	if err != nil {
 		return err
 	}
-	if state.Status == store.Running {
+	if state.Alive() {
 		if err := e.changeRunning(c, r, apply); err != nil {
 			return err
 		}

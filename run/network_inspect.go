@@ -99,7 +99,7 @@ func (e *Engine) members(n *store.Network) (map[string]NetworkMember, error) {
 // attachment is the place in its networks of a container that runs; nil for another.
 func (e *Engine) attachment(c *store.Container) *store.Attachment {
 	state, err := c.State()
-	if err != nil || state.Status != store.Running {
+	if err != nil || !state.Alive() {
 		return nil
 	}
 	a, err := store.ReadAttachment(c.Dir)
@@ -121,7 +121,7 @@ func (e *Engine) modeMembers(m netns.Mode) (map[string]NetworkMember, error) {
 		if err != nil || netns.Mode(r.HostConfig.NetworkMode) != m {
 			continue
 		}
-		if state, err := c.State(); err == nil && state.Status == store.Running {
+		if state, err := c.State(); err == nil && state.Alive() {
 			members[c.ID] = NetworkMember{Name: r.Name}
 		}
 	}

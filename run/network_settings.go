@@ -52,7 +52,7 @@ type NetworkEndpoint struct {
 // where it runs.
 func (e *Engine) networkSettings(c *store.Container, r *store.Record, state *store.State) (NetworkSettings, error) {
 	s := NetworkSettings{Ports: portMap(c, r, state), Networks: map[string]NetworkEndpoint{}}
-	if state.Status == store.Running {
+	if state.Alive() {
 		s.SandboxID = c.ID
 		s.SandboxKey = fmt.Sprintf("/proc/%d/ns/net", state.Init.PID)
 	}

@@ -112,7 +112,7 @@ func (e *Engine) joinPeer(c *store.Container, r *store.Record) (check func() err
 	if err != nil {
 		return nil, err
 	}
-	if state.Status != store.Running {
+	if !state.Alive() {
 		return nil, refusal
 	}
 	pidfd, err := state.Init.Open()

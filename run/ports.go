@@ -64,7 +64,7 @@ func (e *Engine) Ports(ctx context.Context, ref string) ([]store.Port, error) {
 // the helper's, whatever is known of them here.
 func portsOf(c *store.Container, r *store.Record, state *store.State) []store.Port {
 	h := &r.HostConfig
-	if state.Status != store.Running || len(h.PortBindings) == 0 && !h.PublishAllPorts {
+	if !state.Alive() || len(h.PortBindings) == 0 && !h.PublishAllPorts {
 		return nil
 	}
 	ports, err := store.ReadBound(c.Dir)
@@ -80,7 +80,7 @@ func portsOf(c *store.Container, r *store.Record, state *store.State) []store.Po
 // empty for a container that does not run, as docker's is.
 func portMap(c *store.Container, r *store.Record, state *store.State) map[string][]store.PortBinding {
 	all := map[string][]store.PortBinding{}
-	if state.Status != store.Running || !netns.Mode(r.HostConfig.NetworkMode).Served() {
+	if !state.Alive() || !netns.Mode(r.HostConfig.NetworkMode).Served() {
 		return all
 	}
 	for key := range r.Config.ExposedPorts {

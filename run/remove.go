@@ -25,9 +25,9 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 		return removeDamaged(c, o.Force, err)
 	case err != nil:
 		return err
-	case state.Status == store.Running && !o.Force:
+	case state.Alive() && !o.Force:
 		return stillRunning(c, ref)
-	case state.Status == store.Running:
+	case state.Alive():
 		if err := e.kill(ctx, c); err != nil {
 			return err
 		}

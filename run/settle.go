@@ -22,7 +22,7 @@ func settle(ctx context.Context, c *store.Container) (*store.State, error) {
 	deadline := time.Now().Add(settleLimit)
 	for {
 		state, err := c.State()
-		if err != nil || state.Status != store.Running {
+		if err != nil || !state.Alive() {
 			return state, err
 		}
 		client, err := conmon.Dial(c)

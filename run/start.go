@@ -39,7 +39,7 @@ func (e *Engine) launchAgain(ctx context.Context, c *store.Container, r *store.R
 		return session, err
 	}
 	state, settleErr := settle(ctx, c)
-	if settleErr != nil || state.Status == store.Running {
+	if settleErr != nil || state.Alive() {
 		return nil, err
 	}
 	return e.launch(c, r, attach, [3]*os.File{})

@@ -25,7 +25,7 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 
 func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) error {
 	state, err := settle(ctx, c)
-	if err != nil || state.Status != store.Running {
+	if err != nil || !state.Alive() {
 		return err
 	}
 	r, err := c.Record()

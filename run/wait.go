@@ -26,7 +26,7 @@ func (e *Engine) Wait(ctx context.Context, ref, condition string) (exitCode int,
 	case "", "not-running":
 		return waitEnd(ctx, c)
 	case "next-exit":
-		if err := waitFor(ctx, c, func(s *store.State) bool { return s.Status == store.Running }); err != nil {
+		if err := waitFor(ctx, c, func(s *store.State) bool { return s.Alive() }); err != nil {
 			return 0, err
 		}
 		return waitEnd(ctx, c)
@@ -48,7 +48,7 @@ func waitEnd(ctx context.Context, c *store.Container) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if state.Status != store.Running {
+		if !state.Alive() {
 			return state.ExitCode, nil
 		}
 		client, err := conmon.Dial(c)

@@ -2,14 +2,15 @@ package store
 
 import "time"
 
-// Record is record.json: what was asked for when a container was created. It does
-// not change while the container exists. Field names in JSON are Docker's, so that
-// inspect prints them as they are.
+// Record is record.json: what was asked for when a container was created. Only
+// `rename` and `update` change it, under the container's lock. Field names in JSON
+// are Docker's, so that inspect prints them as they are.
 type Record struct {
 	ID         string
 	Name       string // without a leading slash
 	Created    time.Time
 	Image      ImageRef
+	Rootfs     string   `json:",omitempty"` // a folder of the host's in place of an image (podman run --rootfs)
 	Driver     string   // storage driver of its root file system, as [Store.Driver] told when it was made
 	Path       string   // the program, after image and options were joined
 	Args       []string // its arguments
@@ -67,13 +68,42 @@ type Config struct {
 	StopSignal   string              `json:",omitempty"`
 	StopTimeout  *int                `json:",omitempty"` // seconds; -1 waits without end
 	ExposedPorts map[string]struct{} `json:",omitempty"`
+	Healthcheck  *Healthcheck        `json:",omitempty"`
+	Timeout      uint                `json:",omitempty"` // seconds after which the container is stopped; 0 is never (podman run --timeout)
+	Umask        string              `json:",omitempty"` // octal, of the first process and of exec; "" is 0022
+	Timezone     string              `json:",omitempty"` // "local", or a name of tzdata
+	SystemdMode  string              `json:",omitempty"` // "always", or "true" where the command is an init
+	Secrets      []Secret            `json:",omitempty"`
+}
+
+// Healthcheck is how a container's health is asked for: Docker's HealthConfig
+// object. Durations are in nanoseconds; zero takes the default (30 s, 30 s, 0 s, 5 s, 3).
+type Healthcheck struct {
+	Test          []string      `json:",omitempty"` // {"NONE"}, {"CMD", arg…} or {"CMD-SHELL", command}; empty inherits the image's
+	Interval      time.Duration `json:",omitempty"`
+	Timeout       time.Duration `json:",omitempty"`
+	StartPeriod   time.Duration `json:",omitempty"`
+	StartInterval time.Duration `json:",omitempty"`
+	Retries       int           `json:",omitempty"`
+	OnFailure     string        `json:",omitempty"` // "none", "kill", "restart" or "stop" (podman run --health-on-failure)
+}
+
+// Secret is a file of the host's that the container sees under /run/secrets, or as
+// a variable of its environment.
+type Secret struct {
+	Source string // path on the host
+	Target string // path in the container, or the variable's name
+	Type   string // "mount" or "env"
+	UID    uint32 `json:",omitempty"`
+	GID    uint32 `json:",omitempty"`
+	Mode   uint32 `json:",omitempty"`
 }
 
 // HostConfig is the part of what was asked that concerns this host (Docker's HostConfig object).
 type HostConfig struct {
 	AutoRemove      bool
 	NetworkMode     string                   // "bridge", "none", "host", "container:<id>", "ns:<path>", "pasta", or a network's name
-	PidMode         string                   // "" or "host"
+	PidMode         string                   // "", "host" or "container:<id>"
 	PortBindings    map[string][]PortBinding // by container port, "80/tcp"
 	PublishAllPorts bool                     // each exposed port that PortBindings does not name, at any port
 	Binds           []string                 // as -v gave them: source:target[:options]
@@ -98,6 +128,55 @@ type HostConfig struct {
 	ExtraHosts      []string          // name:address, name:host-gateway
 	Links           []string          `json:",omitempty"` // "container" or "container:alias", in the first network
 	Sysctls         map[string]string `json:",omitempty"`
+	IpcMode         string            // "private" (""), "host", "none", "shareable" or "container:<id>"
+	UTSMode         string            // "" or "host"
+	UsernsMode      string            // "" (U itself), "host" (the same, said), "keep-id[:uid=,gid=,size=]", "nomap" or "auto[:…]"
+	CgroupnsMode    string            // "private" or "host"
+	CgroupParent    string            `json:",omitempty"` // a slice, or a path of cgroupfs
+	Annotations     map[string]string `json:",omitempty"`
+	OomScoreAdj     int
+	Runtime         string   // "" and "skiff" are the built-in one; else the name or path of another OCI runtime
+	GroupsKept      bool     `json:",omitempty"` // the caller's supplementary groups stay (podman run --group-add keep-groups)
+	Requires        []string `json:",omitempty"` // ids of containers that must run first (podman run --requires)
+	Resources
+}
+
+// Resources are the limits of a container: the fields of Docker's Resources object.
+// Zero values limit nothing.
+type Resources struct {
+	Memory               int64  // bytes
+	MemoryReservation    int64  // bytes
+	MemorySwap           int64  // bytes of memory and swap together; -1 is unlimited swap
+	MemorySwappiness     *int64 `json:",omitempty"`
+	OomKillDisable       *bool  `json:",omitempty"`
+	NanoCpus             int64  // 1e9 is one processor
+	CpuShares            int64  // 1024 is the usual
+	CpuPeriod            int64  // microseconds
+	CpuQuota             int64  // microseconds; -1 is none
+	CpuRealtimePeriod    int64
+	CpuRealtimeRuntime   int64
+	CpusetCpus           string
+	CpusetMems           string
+	PidsLimit            *int64           `json:",omitempty"` // -1 is none
+	BlkioWeight          uint16           // 10 to 1000
+	BlkioWeightDevice    []WeightDevice   `json:",omitempty"`
+	BlkioDeviceReadBps   []ThrottleDevice `json:",omitempty"`
+	BlkioDeviceWriteBps  []ThrottleDevice `json:",omitempty"`
+	BlkioDeviceReadIOps  []ThrottleDevice `json:",omitempty"`
+	BlkioDeviceWriteIOps []ThrottleDevice `json:",omitempty"`
+}
+
+// WeightDevice is a block device's share for the container.
+type WeightDevice struct {
+	Path   string
+	Weight uint16
+}
+
+// ThrottleDevice bounds what the container may read from or write to a block
+// device, in bytes or operations per second.
+type ThrottleDevice struct {
+	Path string
+	Rate uint64
 }
 
 // PortBinding is where the host has a port of a container's.
@@ -140,20 +219,22 @@ type Device struct {
 	CgroupPermissions string
 }
 
-// RestartPolicy is "no" until restarts come.
+// RestartPolicy says whether the shim starts the container again when it has ended.
 type RestartPolicy struct {
-	Name              string
-	MaximumRetryCount int
+	Name              string // "no", "always", "unless-stopped" or "on-failure"
+	MaximumRetryCount int    // of on-failure; 0 is without end
 }
 
 // Status is where a container stands in its life (Docker's words).
 type Status string
 
 const (
-	Created  Status = "created"
-	Running  Status = "running"
-	Exited   Status = "exited"
-	Removing Status = "removing"
+	Created    Status = "created"
+	Running    Status = "running"
+	Paused     Status = "paused"
+	Restarting Status = "restarting" // its shim lives and waits to start it again; there is no first process
+	Exited     Status = "exited"
+	Removing   Status = "removing"
 )
 
 // State is state.json: what became of a container. The shim writes it.
@@ -165,4 +246,18 @@ type State struct {
 	FinishedAt time.Time
 	ExitCode   int
 	Error      string // why it could not start, or that its shim was killed
+
+	OOMKilled    bool   `json:",omitempty"` // the kernel ended a process of it for want of memory, since the last start
+	RestartCount int    `json:",omitempty"` // how often the policy has started it again since the user did
+	UserStopped  bool   `json:",omitempty"` // stop or kill ended it: unless-stopped leaves it so
+	Cgroup       *Group `json:",omitempty"` // nil where nothing can be limited
 }
+
+// Group is a container's own cgroup (cgroup v2).
+type Group struct {
+	Path string // absolute, below /sys/fs/cgroup
+	Unit string `json:",omitempty"` // the scope that systemd made for it
+}
+
+// Alive tells whether the container has processes: it runs, or is paused.
+func (s *State) Alive() bool { return s.Status == Running || s.Status == Paused }

@@ -71,7 +71,7 @@ func (c *Container) readState() (*State, error) {
 
 // unfinished: a shim must be there to bring it to its end.
 func (s *State) unfinished() bool {
-	return s.Status == Running || s.Status == Created && s.Init.PID != 0
+	return s.Alive() || s.Status == Restarting || s.Status == Created && s.Init.PID != 0
 }
 
 // lock takes the lock of the container: a flock on its folder, which comes and

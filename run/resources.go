@@ -1,0 +1,5 @@
+package run
+
+// LimitOptions are the flags that bound what a container may use of the host.
+type LimitOptions struct {
+}

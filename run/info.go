@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )

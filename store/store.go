@@ -47,7 +47,7 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("store %q has format %s, this skiff reads %d", e.Root, e.Have, Format)
 }
 
-var folders = []string{"blobs/sha256", "refs", "layers", "images", "containers", "names", "live", "networks", "helper", "tmp", "locks"}
+var folders = []string{"blobs/sha256", "refs", "layers", "images", "containers", "names", "live", "networks", "helper", "events", "tmp", "locks"}
 
 // Open opens the store at root, making it where it is missing. It refuses one that
 // is not the caller's alone.

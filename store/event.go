@@ -125,3 +125,15 @@ func (s *Store) rotateJournal(held *Lock) {
 		os.Rename(path, path+".1")
 	}
 }
+
+// Event is something that happens to the container of a record: its attributes are
+// its labels, "name" and "image", and pairs of key and value that belong to the action.
+func (r *Record) Event(action string, pairs ...string) Event {
+	attributes := make(map[string]string, len(r.Config.Labels)+2+len(pairs)/2)
+	maps.Copy(attributes, r.Config.Labels)
+	attributes["image"], attributes["name"] = r.Config.Image, r.Name
+	for i := 0; i+1 < len(pairs); i += 2 {
+		attributes[pairs[i]] = pairs[i+1]
+	}
+	return Event{Type: "container", Action: action, ID: r.ID, Attributes: attributes}
+}

@@ -61,13 +61,13 @@ func TestFromSpecRefuses(t *testing.T) {
 
 func TestCheckV2(t *testing.T) {
 	for text, word := range map[string]string{
-		`{"memory": {"swappiness": 0}}`:                        "swappiness",
-		`{"memory": {"disableOOMKiller": true}}`:               "OOM killer",
-		`{"cpu": {"realtimeRuntime": 5}}`:                      "real-time",
-		`{"cpu": {"realtimePeriod": 5}}`:                       "real-time",
-		`{"blockIO": {"leafWeight": 10}}`:                      "leaf weight",
-		`{"network": {"classID": 5}}`:                          "network traffic",
-		`{"network": {"priorities": [{"name": "eth0"}]}}`:      "network traffic",
+		`{"memory": {"swappiness": 0}}`:                         "swappiness",
+		`{"memory": {"disableOOMKiller": true}}`:                "OOM killer",
+		`{"cpu": {"realtimeRuntime": 5}}`:                       "real-time",
+		`{"cpu": {"realtimePeriod": 5}}`:                        "real-time",
+		`{"blockIO": {"leafWeight": 10}}`:                       "leaf weight",
+		`{"network": {"classID": 5}}`:                           "network traffic",
+		`{"network": {"priorities": [{"name": "eth0"}]}}`:       "network traffic",
 		`{"blockIO": {"weightDevice": [{"leafWeight": 10}] } }`: "leaf weight",
 	} {
 		r, err := FromSpec(fromJSON(t, text))

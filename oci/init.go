@@ -28,9 +28,10 @@ func initStage() int {
 // returns the descriptor of this program where the reap stage comes next, else -1.
 func (c *containerConfig) make(l link, p *processConfig) (program int, err error) {
 	// Of this thread alone, which is the one that stays. Not before now: the starter
-	// mounted the root file system while this stage started up.
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return -1, fmt.Errorf("making a mount namespace: %w", err)
+	// mounted the root file system while this stage started up, and moved it into the
+	// container's own cgroup.
+	if err := unix.Unshare(unix.CLONE_NEWNS | int(c.Created&unix.CLONE_NEWCGROUP)); err != nil {
+		return -1, fmt.Errorf("making the namespaces of mounts and cgroups: %w", err)
 	}
 	// Before all else, as what follows shows the namespaces of the one who does it.
 	if err := joinNamespaces(c.Joined); err != nil {

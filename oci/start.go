@@ -36,8 +36,9 @@ func (l *Launch) Start() (*Started, error) {
 	defer spaces.close()
 	cmd := &userns.Command{
 		Args: []string{initStageName},
-		// The stage makes its mount namespace itself, a copy of ours as it is by then.
-		Create: spaces.create &^ unix.CLONE_NEWNS,
+		// The stage makes its mount namespace itself, a copy of ours as it is by then, and
+		// that of cgroups, whose root is the group that it was moved to by then.
+		Create: spaces.create &^ (unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP),
 		Files:  spaces.joined,
 	}
 	if spaces.pid != nil {

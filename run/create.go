@@ -67,6 +67,7 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 		undoCID()
 		return nil, nil, err
 	}
+	e.emit(p.record, "create")
 	return c, p.record, nil
 }
 

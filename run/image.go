@@ -19,7 +19,19 @@ func (e *Engine) Pull(ctx context.Context, o registry.PullOptions) (*store.Image
 	if isHello(o.Reference) { // of which there is no other copy
 		return e.hello(ctx)
 	}
-	return registry.Pull(ctx, e.Store, o)
+	return e.pull(ctx, o)
+}
+
+func (e *Engine) pull(ctx context.Context, o registry.PullOptions) (*store.Image, error) {
+	img, err := registry.Pull(ctx, e.Store, o)
+	if err == nil {
+		name, id := o.Reference, o.Reference
+		if ref, err := registry.ParseReference(name); err == nil {
+			name, id = ref.FamiliarName(), ref.Familiar()
+		}
+		e.emitImage("pull", id, name, img.Config.Labels)
+	}
+	return img, err
 }
 
 // imageFor finds the image of a new container, pulling it where o.Pull and the
@@ -46,7 +58,7 @@ func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, 
 			o.Progress.Update(registry.Event{Phase: registry.Status, Text: fmt.Sprintf("Unable to find image '%s' locally", o.Image)})
 		}
 	}
-	return registry.Pull(ctx, e.Store, registry.PullOptions{
+	return e.pull(ctx, registry.PullOptions{
 		Reference: o.Image, Platform: o.Platform, TLSVerify: o.TLSVerify, Progress: o.Progress,
 	})
 }
@@ -82,7 +94,11 @@ func (e *Engine) Tag(ctx context.Context, source, target string) error {
 	if ref.Digest != "" {
 		return fmt.Errorf("tagging image %q: a digest cannot be given as the name %q", source, target)
 	}
-	return e.Store.Tag(img, ref)
+	if err := e.Store.Tag(img, ref); err != nil {
+		return err
+	}
+	e.emitImage("tag", img.ID, ref.Familiar(), img.Config.Labels)
+	return nil
 }
 
 // RemoveImage takes a name from an image, and deletes the image with its last
@@ -103,6 +119,7 @@ func (e *Engine) RemoveImage(ctx context.Context, text string, force bool) ([]Im
 		if err := e.Store.Untag(ref); err != nil {
 			return nil, err
 		}
+		e.emitImage("untag", img.ID, img.ID, img.Config.Labels)
 		return []ImageDeleted{{Untagged: ref.Familiar()}}, nil
 	}
 	if !byName && len(all) > 1 && !force {
@@ -116,10 +133,12 @@ func (e *Engine) RemoveImage(ctx context.Context, text string, force bool) ([]Im
 	if removed != nil {
 		for _, r := range removed.Refs {
 			deleted = append(deleted, ImageDeleted{Untagged: r.Familiar()})
+			e.emitImage("untag", img.ID, img.ID, img.Config.Labels)
 		}
 		for _, digest := range removed.Digests {
 			deleted = append(deleted, ImageDeleted{Deleted: digest})
 		}
+		e.emitImage("delete", img.ID, img.ID, img.Config.Labels)
 	}
 	if err == nil {
 		// Whoever makes room wants the remains of abandoned pulls gone as well.

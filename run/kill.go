@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/skiff-containers/skiff/conmon"
@@ -42,13 +43,17 @@ func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
 		return e.kill(ctx, c)
 	}
 	defer client.Close()
-	return notRunning(r, "kill", client.Signal(ctx, number))
+	err = client.Signal(ctx, number)
+	if err == nil {
+		e.emit(r, "kill", "signal", strconv.Itoa(number))
+	}
+	return notRunning(r, "kill", err)
 }
 
 // kill ends a container at once and returns when it has ended. One that has ended
 // already, or is gone, is no error.
 func (e *Engine) kill(ctx context.Context, c *store.Container) error {
-	_, err := signalAndWait(ctx, c, int(unix.SIGKILL), killLimit)
+	_, err := e.signalAndWait(ctx, c, int(unix.SIGKILL), killLimit)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -80,7 +85,7 @@ func gone(err error) error {
 // signalAndWait sends a signal to a container and waits for its end, at most so
 // long (negative: without end). ended tells whether it has; context.DeadlineExceeded
 // is the error where the time was too short.
-func signalAndWait(ctx context.Context, c *store.Container, signal int, limit time.Duration) (ended bool, err error) {
+func (e *Engine) signalAndWait(ctx context.Context, c *store.Container, signal int, limit time.Duration) (ended bool, err error) {
 	waiter, err := conmon.Dial(c)
 	if errors.Is(err, conmon.ErrGone) {
 		return true, settled(c)
@@ -94,8 +99,12 @@ func signalAndWait(ctx context.Context, c *store.Container, signal int, limit ti
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
+	r, _ := c.Record() // while it is there
 	if err := sendSignal(ctx, c, signal); err != nil {
 		return false, err
+	}
+	if r != nil {
+		e.emit(r, "kill", "signal", strconv.Itoa(signal))
 	}
 	_, err = waiter.Wait(ctx)
 	if errors.Is(err, conmon.ErrGone) {

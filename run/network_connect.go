@@ -30,12 +30,16 @@ func (e *Engine) NetworkConnect(ctx context.Context, o *NetworkConnectOptions) e
 	if err != nil {
 		return err
 	}
-	return e.changeNetworks(o.Container, func(r *store.Record, wanted []store.EndpointConfig) ([]store.EndpointConfig, error) {
+	err = e.changeNetworks(o.Container, func(r *store.Record, wanted []store.EndpointConfig) ([]store.EndpointConfig, error) {
 		if slices.ContainsFunc(wanted, func(w store.EndpointConfig) bool { return w.Network == name }) {
 			return nil, fmt.Errorf("endpoint with name %s already exists in network %s", r.Name, name)
 		}
 		return append(slices.Clone(wanted), *want), nil
 	}, func(a *store.Attachment) error { return netns.Join(e.Store, a, *want) })
+	if err == nil {
+		e.emitMember("connect", name, o.Container)
+	}
+	return err
 }
 
 // changeNetworks changes the networks that a container wants, and where it runs

@@ -26,5 +26,6 @@ func (e *Engine) NetworkCreate(ctx context.Context, o *NetworkCreateOptions) (id
 	for _, text := range notices {
 		e.say(text)
 	}
+	e.emitNetwork("create", n, "")
 	return n.ID, nil
 }

@@ -65,6 +65,11 @@ func (e *Engine) removeNetwork(name string) error {
 	if err := e.Store.RemoveNetwork(name); err != nil {
 		return err
 	}
+	for _, n := range all {
+		if n.Name == name {
+			e.emitNetwork("destroy", n, "")
+		}
+	}
 	conn, err := client.Dial(e.Store)
 	if errors.Is(err, client.ErrNoHelper) {
 		return nil

@@ -12,5 +12,9 @@ func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) error {
 	if err := e.stop(ctx, c, o); err != nil {
 		return err
 	}
-	return e.start(ctx, c, r)
+	if err := e.start(ctx, c, r); err != nil {
+		return err
+	}
+	e.emit(r, "restart")
+	return nil
 }

@@ -23,7 +23,7 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 	return e.stop(ctx, c, o)
 }
 
-func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) error {
+func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) (err error) {
 	state, err := settle(ctx, c)
 	if err != nil || !state.Alive() {
 		return err
@@ -32,6 +32,11 @@ func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) er
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err == nil {
+			e.emit(r, "stop")
+		}
+	}()
 	signal, err := stopSignal(r, o.Signal)
 	if err != nil {
 		return err
@@ -40,7 +45,7 @@ func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) er
 	if limit == 0 {
 		return e.kill(ctx, c)
 	}
-	ended, err := signalAndWait(ctx, c, signal, limit)
+	ended, err := e.signalAndWait(ctx, c, signal, limit)
 	if ended || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

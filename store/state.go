@@ -111,6 +111,9 @@ func (c *Container) bury() (*State, error) {
 	}
 	c.store.ReleaseAll(c.Dir, c.ID)
 	c.store.Leave(c.ID)
+	if r, err := c.Record(); err == nil {
+		c.store.Emit(r.Event("die", "exitCode", "137"))
+	}
 	return state, nil
 }
 

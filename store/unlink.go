@@ -23,14 +23,19 @@ type Unlinked struct {
 // The caller knows that the container does not run: it is its shim, has unmounted
 // its root, or saw [Container.AwaitShim] return.
 func (c *Container) Unlink() (*Unlinked, error) {
-	name := ""
-	if r, err := c.Record(); err == nil {
-		name = r.Name
+	r, err := c.Record()
+	if err != nil {
+		r = &Record{ID: c.ID} // damaged
 	}
-	return c.UnlinkNamed(name)
+	u, err := c.UnlinkNamed(r.Name)
+	if u != nil {
+		c.store.Emit(r.Event("destroy"))
+	}
+	return u, err
 }
 
-// UnlinkNamed is Unlink for a caller who knows the container's name.
+// UnlinkNamed is Unlink for a caller who knows the container's name, and tells the
+// journal itself.
 func (c *Container) UnlinkNamed(name string) (*Unlinked, error) {
 	gone := c.store.path("tmp", "remove-"+c.ID)
 	if err := os.Rename(c.Dir, gone); errors.Is(err, os.ErrNotExist) {

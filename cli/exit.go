@@ -91,6 +91,16 @@ func withInterruption(ctx context.Context, err error) error {
 	return err
 }
 
+// untilInterrupted is for commands that go on until somebody ends them: a signal is
+// told by the exit code alone.
+func untilInterrupted(ctx context.Context, err error) error {
+	var i *interruption
+	if errors.As(context.Cause(ctx), &i) && (errors.Is(err, context.Canceled) || errors.Is(err, i)) {
+		return exitStatus(codeSignalBase + int(i.signal))
+	}
+	return err
+}
+
 // usageError is a command line that cannot be understood: 125 for flags, 1 for
 // the number of arguments, as in Docker.
 type usageError struct {

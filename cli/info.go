@@ -14,8 +14,9 @@ import (
 func newInfo(p *program) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "info [OPTIONS]",
-		Short: "Display system-wide information",
+		Use:         "info [OPTIONS]",
+		Short:       "Display system-wide information",
+		Annotations: aliases("skiff system info, skiff info"),
 		Example: `  skiff info
   skiff info -f '{{.Driver}} in {{.DockerRootDir}}'`,
 		Args:              noArgs,

@@ -108,6 +108,7 @@ type HostConfig struct {
 	PublishAllPorts bool                     // each exposed port that PortBindings does not name, at any port
 	Binds           []string                 // as -v gave them: source:target[:options]
 	Mounts          []Mount                  // as --mount and -v gave them, parsed
+	VolumesFrom     []string                 // as given: name[:mode]; what came of them stands in Mounts and Tmpfs
 	Tmpfs           map[string]string
 	CapAdd          []string
 	CapDrop         []string
@@ -251,12 +252,6 @@ type State struct {
 	RestartCount int    `json:",omitempty"` // how often the policy has started it again since the user did
 	UserStopped  bool   `json:",omitempty"` // stop or kill ended it: unless-stopped leaves it so
 	Cgroup       *Group `json:",omitempty"` // nil where nothing can be limited
-}
-
-// Group is a container's own cgroup (cgroup v2).
-type Group struct {
-	Path string // absolute, below /sys/fs/cgroup
-	Unit string `json:",omitempty"` // the scope that systemd made for it
 }
 
 // Alive tells whether the container has processes: it runs, or is paused.

@@ -101,6 +101,10 @@ func (c *Container) bury() (*State, error) {
 	if err := state.Init.KillAndWait(10 * time.Second); err != nil {
 		return nil, fmt.Errorf("ending container %.12s, whose shim died: %w", c.ID, err)
 	}
+	if state.Init.Boot == bootID() {
+		state.Cgroup.Remove()
+	}
+	state.Cgroup = nil
 	state.Status, state.ExitCode, state.FinishedAt = Exited, 137, time.Now().UTC()
 	state.Error = "the shim was killed"
 	if state.Init.Boot != bootID() {

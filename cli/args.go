@@ -69,6 +69,9 @@ func argumentsError(cmd *cobra.Command, what string) error {
 
 // flagError is cobra's hook for flags that it cannot parse.
 func flagError(cmd *cobra.Command, err error) error {
+	if refused := refusedError(err); refused != nil {
+		return refused
+	}
 	return badFlag(cmd, err.Error())
 }
 

@@ -65,14 +65,17 @@ func Hosts(m Mode, hostname string, a *store.Attachment, extra []string) []byte 
 // ownNames adds what a container is called itself: hostname, its first label, and
 // the container's name.
 func ownNames(text []byte, hostname string, a *store.Attachment) []byte {
+	short, _, _ := strings.Cut(hostname, ".")
 	if a == nil || len(a.Endpoints) == 0 {
 		if hostname == "" || names(text, hostname) {
 			return text
 		}
+		if short != hostname && short != "" {
+			hostname += " " + short
+		}
 		return append(text, "127.0.0.1\t"+hostname+"\n"...)
 	}
 	var own []string
-	short, _, _ := strings.Cut(hostname, ".")
 	for _, name := range []string{hostname, short, a.Name} {
 		if name != "" && !slices.Contains(own, name) {
 			own = append(own, name)

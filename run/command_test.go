@@ -63,11 +63,11 @@ func TestHostname(t *testing.T) {
 	t.Parallel()
 	id := strings.Repeat("0123456789abcdef", 4)
 	p := &plan{record: &store.Record{ID: id}, network: &netns.Request{Mode: netns.Bridge}}
-	if got, err := p.hostname(""); got != "0123456789ab" || err != nil {
+	if got, err := p.hostname(&CreateOptions{}); got != "0123456789ab" || err != nil {
 		t.Errorf("the hostname is %q, %v", got, err)
 	}
 	p.network.Mode = netns.Host
-	if got, err := p.hostname("mine"); got != "mine" || err != nil {
+	if got, err := p.hostname(&CreateOptions{Hostname: "mine"}); got != "mine" || err != nil {
 		t.Errorf("the hostname is %q, %v", got, err)
 	}
 	for _, bad := range []string{"a b", "a\nb", strings.Repeat("x", 65), "-x", "a/b", "a#b"} {

@@ -38,6 +38,10 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if err != nil {
 		return nil, nil, err
 	}
+	e.tellSecurity(p)
+	if err := e.replace(ctx, o); err != nil {
+		return nil, nil, err
+	}
 	if mode := p.network.Mode; len(o.Publish) > 0 && !mode.Served() {
 		e.say(fmt.Sprintf("published ports are discarded when using %s network mode", mode))
 	}
@@ -160,6 +164,11 @@ func fill(dir string, p *plan, config, filter []byte, d store.Durability) error 
 	}
 	if filter != nil {
 		if err := fresh(dir, fileSeccomp, filter, 0o600, d); err != nil {
+			return err
+		}
+	}
+	if p.zone != nil {
+		if err := fresh(dir, fileLocaltime, p.zone, 0o644, d); err != nil {
 			return err
 		}
 	}

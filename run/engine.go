@@ -49,7 +49,6 @@ type CreateOptions struct {
 	Publish     []string // -p
 	PublishAll  bool
 	Expose      []string
-	PID         string
 	Volumes     []string // -v
 	Mounts      []string // --mount
 	Tmpfs       []string
@@ -67,6 +66,8 @@ type CreateOptions struct {
 	LogDriver   string
 	LogOpts     []string
 
+	IsolationOptions
+	ProcessOptions
 	LimitOptions
 	HealthOptions
 	UsernsOptions

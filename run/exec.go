@@ -73,6 +73,7 @@ func execRequest(r *store.Record, o *ExecOptions) (*conmon.ExecRequest, error) {
 			Args:            o.Command,
 			Env:             joinEnv(processEnv(r.Config.Env, r.Config.Hostname, o.TTY), env),
 			Cwd:             r.Config.WorkingDir,
+			User:            specs.User{Umask: umaskOf(r.Config.Umask)},
 			NoNewPrivileges: security.noNewPrivileges,
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 			Rlimits:         rlimitsOf(r.HostConfig.Ulimits),
@@ -81,6 +82,9 @@ func execRequest(r *store.Record, o *ExecOptions) (*conmon.ExecRequest, error) {
 		GroupAdd:   r.HostConfig.GroupAdd,
 		Detach:     o.Detach,
 		Unconfined: o.Privileged,
+	}
+	if score := r.HostConfig.OomScoreAdj; score != 0 {
+		request.Process.OOMScoreAdj = &score
 	}
 	if o.Workdir != "" {
 		request.Process.Cwd = path.Clean(o.Workdir)

@@ -35,6 +35,9 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 		}
 		n.close()
 	}()
+	if err := e.startRequired(r); err != nil {
+		return nil, err
+	}
 	lock, state, err := c.LockStart()
 	if err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 			return nil, fmt.Errorf("starting container %q: %w", r.Name, err)
 		}
 	}
-	stillThere, err := e.joinPeer(c, r)
+	stillThere, err := e.joinPeers(c, r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -122,17 +123,17 @@ func TestSecurityOptions(t *testing.T) {
 		"seccomp=" + profile:      {seccomp: `{"defaultAction":"SCMP_ACT_ALLOW"}`},
 		"label=disable":           {},
 		"apparmor=unconfined":     {},
-		"systempaths=unconfined":  {unmasked: true},
+		"systempaths=unconfined":  {unmask: []string{"ALL"}},
 	} {
 		got, kept, err := parseSecurity([]string{option})
-		if err != nil || got != want {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("parseSecurity(%q) = %+v, %v; want %+v", option, got, err, want)
 		}
-		if again, _, err := parseSecurity(kept); err != nil || again != want {
+		if again, _, err := parseSecurity(kept); err != nil || !reflect.DeepEqual(again, want) {
 			t.Errorf("what is kept of %q, %q, reads %+v, %v", option, kept, again, err)
 		}
 	}
-	for _, option := range []string{"", "nonsense", "seccomp=", "seccomp=/no/such/file", "seccomp=/", "no-new-privileges:maybe", "label=type:x", "apparmor=docker-default", "systempaths=x"} {
+	for _, option := range []string{"", "nonsense", "seccomp=", "seccomp=/no/such/file", "seccomp=/", "no-new-privileges:maybe", "label=colour:x", "apparmor=docker-default", "systempaths=x"} {
 		if _, _, err := parseSecurity([]string{option}); err == nil {
 			t.Errorf("--security-opt %q is taken", option)
 		}

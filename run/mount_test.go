@@ -159,7 +159,7 @@ func TestDuplicateMounts(t *testing.T) {
 		{Mounts: []string{"type=tmpfs,dst=/x"}, Tmpfs: []string{"/x:ro"}},
 	} {
 		var h store.HostConfig
-		if err := joinMounts(&h, &o); err == nil || !strings.Contains(err.Error(), "duplicate mount point: /x") {
+		if err := joinMounts(nil, &h, &o); err == nil || !strings.Contains(err.Error(), "duplicate mount point: /x") {
 			t.Errorf("%+v gives %v", o, err)
 		}
 	}

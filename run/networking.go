@@ -119,7 +119,7 @@ func networkTexts(r *store.Record, a *store.Attachment, servers []netip.Addr) (h
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the host's resolver: %w", err)
 	}
-	return netns.Hosts(netns.Mode(h.NetworkMode), r.Config.Hostname, a, h.ExtraHosts), resolv, nil
+	return netns.Hosts(netns.Mode(h.NetworkMode), fullName(&r.Config), a, h.ExtraHosts), resolv, nil
 }
 
 // files are what the shim is handed: the connection and the program, or nothing.

@@ -11,7 +11,6 @@ import (
 	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
-	"github.com/skiff-containers/skiff/userns"
 )
 
 // joinNetworks reads what is asked of networks, and looks up what it names.
@@ -91,58 +90,6 @@ func findNetwork(s *store.Store, ref string) (name string, err error) {
 }
 
 var errSeveralNetworks = errors.New("several networks match")
-
-// joinPeer makes the config of a container that shares another one's network lead to
-// that one as it runs now. Check tells afterwards whether it still did so when the
-// namespace was entered: as long as the process lives, its number means no other.
-func (e *Engine) joinPeer(c *store.Container, r *store.Record) (check func() error, err error) {
-	ref := netns.Mode(r.HostConfig.NetworkMode).Container()
-	if ref == "" {
-		return func() error { return nil }, nil
-	}
-	refusal := &userns.HostError{
-		What: fmt.Sprintf("cannot join network of a non running container: %.12s", ref),
-		Hint: fmt.Sprintf("skiff start %.12s", ref),
-	}
-	peer, err := e.Store.Find(ref)
-	if err != nil {
-		return nil, fmt.Errorf("joining the network of a container: %w", err)
-	}
-	state, err := peer.State()
-	if err != nil {
-		return nil, err
-	}
-	if !state.Alive() {
-		return nil, refusal
-	}
-	pidfd, err := state.Init.Open()
-	if err != nil {
-		return nil, err
-	}
-	if pidfd == nil {
-		return nil, refusal
-	}
-	pidfd.Close()
-	if err := rewriteSpec(c.Dir, func(s *specs.Spec) {
-		for i := range s.Linux.Namespaces {
-			if n := &s.Linux.Namespaces[i]; n.Type == specs.NetworkNamespace {
-				n.Path = fmt.Sprintf("/proc/%d/ns/net", state.Init.PID)
-			}
-		}
-	}); err != nil {
-		return nil, err
-	}
-	return func() error {
-		pidfd, err := state.Init.Open()
-		if err == nil && pidfd == nil {
-			return refusal
-		}
-		if pidfd != nil {
-			pidfd.Close()
-		}
-		return err
-	}, nil
-}
 
 // rewriteSpec changes a container's config, under its lock.
 func rewriteSpec(dir string, change func(*specs.Spec)) error {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/store"
-	"github.com/skiff-containers/skiff/userns"
 )
 
 // plan is all that is known of a container before anything of it exists.
@@ -17,6 +16,10 @@ type plan struct {
 	network  *netns.Request
 	peer     *store.Container // whose network it shares; nil mostly
 	security security
+	dir      string   // where its folder will be
+	tmpfs    []string // places that other flags than --tmpfs make one at
+	zone     []byte   // its /etc/localtime, where one was asked for
+	bare     []string // files of skiff's that are not laid over the image's
 }
 
 // newPlan joins what the user asked for with what the image says. Nothing is
@@ -38,7 +41,10 @@ func newPlan(s *store.Store, o *CreateOptions, img *store.Image, detached bool) 
 	if err := p.config(o, &img.Config, detached); err != nil {
 		return nil, err
 	}
-	if err := p.hostConfig(o); err != nil {
+	if err := p.hostConfig(s, o); err != nil {
+		return nil, err
+	}
+	if err := p.extras(s, o, &img.Config); err != nil {
 		return nil, err
 	}
 	if err := p.joinPorts(o, img.Config.ExposedPorts); err != nil {
@@ -55,11 +61,9 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 	}
 	argv := append(append([]string(nil), c.Entrypoint...), c.Cmd...)
 	r.Path, r.Args = argv[0], argv[1:]
-	env, err := userEnv(o.EnvFiles, o.Env, os.LookupEnv)
-	if err != nil {
+	if c.Env, err = createEnv(o, image.Env); err != nil {
 		return err
 	}
-	c.Env = imageEnv(env, image.Env)
 	if isHello(o.Image) {
 		c.Env = append(c.Env, helloEnv())
 	}
@@ -72,9 +76,13 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 	if err := checkHostname(o.Hostname); err != nil {
 		return err
 	}
-	if c.Hostname, err = p.hostname(o.Hostname); err != nil {
+	if err := checkHostname(o.Domainname); err != nil {
+		return fmt.Errorf("domain name: %w", err)
+	}
+	if c.Hostname, err = p.hostname(o); err != nil {
 		return err
 	}
+	c.Domainname = o.Domainname
 	if c.User = o.User; c.User == "" {
 		c.User = image.User
 	}
@@ -91,11 +99,11 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 
 // hostname is the one asked for, else that of the host or container whose network is
 // shared, else the beginning of the id.
-func (p *plan) hostname(asked string) (string, error) {
-	if asked != "" {
-		return asked, nil
+func (p *plan) hostname(o *CreateOptions) (string, error) {
+	if o.Hostname != "" {
+		return o.Hostname, nil
 	}
-	if p.network.Mode == netns.Host {
+	if hostnameShared(o, p.network.Mode) {
 		if name, err := os.Hostname(); err == nil && checkHostname(name) == nil {
 			return name, nil
 		}
@@ -135,7 +143,7 @@ func attachments(c *store.Config, streams []string, detached bool) error {
 }
 
 // hostConfig fills the part that concerns this host.
-func (p *plan) hostConfig(o *CreateOptions) (err error) {
+func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	h := &p.record.HostConfig
 	*h = store.HostConfig{
 		AutoRemove: o.AutoRemove, NetworkMode: string(p.network.Mode), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
@@ -143,12 +151,8 @@ func (p *plan) hostConfig(o *CreateOptions) (err error) {
 		DNS: p.network.DNS.Servers, DNSSearch: p.network.DNS.Search, DNSOptions: p.network.DNS.Options,
 		ExtraHosts: p.network.Hosts, Links: p.network.Links, Sysctls: p.network.Sysctls,
 	}
-	switch o.PID {
-	case "", "private":
-	case "host":
-		h.PidMode = "host"
-	default:
-		return &userns.HostError{What: fmt.Sprintf("pid namespace %q is not supported", o.PID), Hint: "use --pid host, or leave it out for a namespace of its own"}
+	if err := p.isolation(s, o); err != nil {
+		return err
 	}
 	if h.CapAdd, err = normalCapabilities(o.CapAdd, "cap-add"); err != nil {
 		return err
@@ -171,11 +175,11 @@ func (p *plan) hostConfig(o *CreateOptions) (err error) {
 	if h.Devices, err = parseDevices(o.Devices); err != nil {
 		return err
 	}
-	return joinMounts(h, o)
+	return joinMounts(s, h, o)
 }
 
-// joinMounts reads -v, --mount and --tmpfs, which share the container's paths.
-func joinMounts(h *store.HostConfig, o *CreateOptions) error {
+// joinMounts reads -v, --mount, --tmpfs and --volumes-from, which share the container's paths.
+func joinMounts(s *store.Store, h *store.HostConfig, o *CreateOptions) error {
 	taken := map[string]bool{}
 	take := func(target string) error {
 		if taken[target] {
@@ -212,10 +216,7 @@ func joinMounts(h *store.HostConfig, o *CreateOptions) error {
 		if err != nil {
 			return err
 		}
-		if h.Tmpfs == nil {
-			h.Tmpfs = map[string]string{}
-		}
-		h.Tmpfs[target] = options
+		setTmpfs(h, target, options)
 	}
-	return nil
+	return mountsFrom(s, h, o.VolumesFrom, taken)
 }

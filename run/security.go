@@ -1,23 +1,27 @@
 package run
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 
-	"github.com/skiff-containers/skiff/run/seccomp"
 	"github.com/skiff-containers/skiff/userns"
 )
 
 // security is what --security-opt asks for.
 type security struct {
 	noNewPrivileges bool
-	unmasked        bool   // systempaths=unconfined
-	seccomp         string // "" or "builtin", "unconfined", or a profile's JSON
+	mask            []string // further paths to hide
+	unmask          []string // paths, or patterns of path.Match, that are neither hidden nor read-only; "ALL"
+	proc            []string // options of /proc
+	seccomp         string   // "" or "builtin", "unconfined", or a profile's JSON
+	label           string   // an option about SELinux labels, on a host without them
 }
+
+// unmaskAll is unmask=ALL, which systempaths=unconfined says as well.
+const unmaskAll = "ALL"
 
 // parseSecurity reads --security-opt KEY=VALUE (KEY:VALUE too, as Docker takes
 // it). The options come back as they are kept: a profile's file by its content.
@@ -27,77 +31,148 @@ func parseSecurity(options []string) (s security, kept []string, err error) {
 		if !given {
 			key, value, given = strings.Cut(option, ":")
 		}
-		switch key {
-		case "no-new-privileges":
-			s.noNewPrivileges = true
-			if given {
-				if s.noNewPrivileges, err = strconv.ParseBool(value); err != nil {
-					return s, nil, fmt.Errorf("parsing security option %q: %q is neither true nor false", option, value)
-				}
-			}
-		case "seccomp":
-			if s.seccomp, err = readProfile(value); err != nil {
-				return s, nil, fmt.Errorf("parsing security option %q: %w", option, err)
-			}
-			option = "seccomp=" + s.seccomp
-		case "label":
-			if value != "disable" {
-				return s, nil, &userns.HostError{What: fmt.Sprintf("security option %q: SELinux labels are not supported", option), Hint: "leave it out, or say label=disable"}
-			}
-		case "apparmor":
-			if value != "unconfined" {
-				return s, nil, &userns.HostError{What: fmt.Sprintf("security option %q: an ordinary user cannot put a container under an AppArmor profile", option), Hint: "leave it out, or say apparmor=unconfined"}
-			}
-		case "systempaths":
-			if value != "unconfined" {
-				return s, nil, fmt.Errorf("parsing security option %q: only systempaths=unconfined is known", option)
-			}
-			s.unmasked = true
-		default:
-			return s, nil, fmt.Errorf("invalid --security-opt: %q", option)
+		keep, err := s.set(option, key, value, given)
+		if err != nil {
+			return s, nil, err
 		}
-		kept = append(kept, option)
+		kept = append(kept, keep)
 	}
 	return s, kept, nil
 }
 
-// maxProfile bounds the file of a seccomp profile; Docker's own has 18 KB.
-const maxProfile = 1 << 20
-
-func readProfile(value string) (string, error) {
-	switch {
-	case value == "":
-		return "", fmt.Errorf("it names no profile")
-	case value == "unconfined" || value == "builtin":
-		return value, nil
-	case strings.HasPrefix(value, "{"):
-		return value, nil
+// set reads one option and returns it as it is kept.
+func (s *security) set(option, key, value string, given bool) (keep string, err error) {
+	switch key {
+	case "no-new-privileges":
+		s.noNewPrivileges = true
+		if given {
+			if s.noNewPrivileges, err = strconv.ParseBool(value); err != nil {
+				return "", fmt.Errorf("parsing security option %q: %q is neither true nor false", option, value)
+			}
+		}
+	case "seccomp":
+		if s.seccomp, err = readProfile(value); err != nil {
+			return "", fmt.Errorf("parsing security option %q: %w", option, err)
+		}
+		return "seccomp=" + s.seccomp, nil
+	case "label":
+		return option, s.setLabel(option, value)
+	case "apparmor":
+		return option, checkAppArmor(option, value)
+	case "systempaths":
+		if value != "unconfined" {
+			return "", fmt.Errorf("parsing security option %q: only systempaths=unconfined is known", option)
+		}
+		s.unmask = append(s.unmask, unmaskAll)
+	case "mask":
+		s.mask, err = appendPaths(s.mask, option, value)
+	case "unmask":
+		if strings.EqualFold(value, unmaskAll) {
+			s.unmask = append(s.unmask, unmaskAll)
+			return option, nil
+		}
+		s.unmask, err = appendPaths(s.unmask, option, value)
+	case "proc-opts":
+		s.proc, err = procOptions(option, value)
+	default:
+		return "", fmt.Errorf("invalid --security-opt: %q", option)
 	}
-	info, err := os.Stat(value)
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxProfile {
-		return "", fmt.Errorf("%q is not a file of at most 1 MiB", value)
-	}
-	text, err := os.ReadFile(value)
-	if err != nil {
-		return "", err
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, text); err != nil {
-		return "", fmt.Errorf("reading profile %q: %w", value, err)
-	}
-	return compact.String(), nil
+	return option, err
 }
 
-// filter compiles the seccomp filter of a container; nil is none.
-func (s security) filter(caps []string, privileged bool) ([]byte, error) {
-	switch {
-	case s.seccomp == "unconfined" || privileged && s.seccomp == "":
-		return nil, nil
-	case s.seccomp == "" || s.seccomp == "builtin":
-		return seccomp.Default(caps)
+// appendPaths reads the paths of mask= and unmask=, with colons between.
+func appendPaths(to []string, option, value string) ([]string, error) {
+	for _, name := range strings.Split(value, ":") {
+		if _, err := path.Match(name, "/"); err != nil || !path.IsAbs(name) {
+			return nil, fmt.Errorf("parsing security option %q: %q is not an absolute path", option, name)
+		}
+		to = append(to, path.Clean(name))
 	}
-	return seccomp.Load([]byte(s.seccomp), caps)
+	return to, nil
+}
+
+// procOptions are those of proc(5) that a mount takes.
+func procOptions(option, value string) ([]string, error) {
+	var all []string
+	for _, o := range strings.Split(value, ",") {
+		key, _, valued := strings.Cut(o, "=")
+		if !valued || key != "hidepid" && key != "gid" && key != "subset" {
+			return nil, fmt.Errorf("parsing security option %q: /proc takes hidepid=, gid= and subset=", option)
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// setLabel: where the host has no SELinux a label means nothing, as with Docker.
+func (s *security) setLabel(option, value string) error {
+	name, _, _ := strings.Cut(value, ":")
+	switch name {
+	case "disable":
+		return nil
+	case "user", "role", "type", "level", "filetype", "nested":
+	default:
+		return fmt.Errorf("parsing security option %q: labels are disable, user:, role:, type:, level:, filetype: and nested", option)
+	}
+	if selinuxEnabled() {
+		return &userns.HostError{
+			What: fmt.Sprintf("security option %q: SELinux labels are not supported, containers have the caller's", option),
+			Hint: "leave it out, or say label=disable",
+		}
+	}
+	s.label = option
+	return nil
+}
+
+// checkAppArmor: containers run under the caller's profile. Another one needs the
+// host's policy, and where there is none a container must not seem confined.
+func checkAppArmor(option, profile string) error {
+	if profile == "unconfined" {
+		return nil
+	}
+	if on, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(on)) != "Y" {
+		return &userns.HostError{What: fmt.Sprintf("security option %q: this host has no AppArmor", option), Hint: "leave it out, or say apparmor=unconfined"}
+	}
+	return &userns.HostError{
+		What: fmt.Sprintf("security option %q: containers run under the profile of the user who starts them", option),
+		Hint: fmt.Sprintf("start skiff itself under it: aa-exec -p %s -- skiff run …", profile),
+	}
+}
+
+// tellSecurity says which options change nothing on this host.
+func (e *Engine) tellSecurity(p *plan) {
+	if option := p.security.label; option != "" {
+		e.say(fmt.Sprintf("security option %q changes nothing: this host has no SELinux", option))
+	}
+}
+
+// hidden are the paths that a container does not see, and those that it can only
+// read.
+func (s security) hidden(privileged bool) (masked, readonly []string) {
+	for _, name := range s.mask {
+		masked = append(masked, name)
+	}
+	if privileged {
+		return masked, nil
+	}
+	for _, name := range maskedPaths() {
+		if !s.unmasks(name) {
+			masked = append(masked, name)
+		}
+	}
+	for _, name := range readonlyPaths {
+		if !s.unmasks(name) {
+			readonly = append(readonly, name)
+		}
+	}
+	return masked, readonly
+}
+
+func (s security) unmasks(name string) bool {
+	for _, pattern := range s.unmask {
+		if match, _ := path.Match(pattern, name); match || pattern == unmaskAll {
+			return true
+		}
+	}
+	return false
 }

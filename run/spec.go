@@ -15,6 +15,7 @@ import (
 func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 	r := p.record
 	c, h := &r.Config, &r.HostConfig
+	p.dir = dir
 	mounts, err := p.mounts(dir)
 	if err != nil {
 		return nil, err
@@ -27,30 +28,41 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 			Args:            append([]string{r.Path}, r.Args...),
 			Env:             processEnv(c.Env, c.Hostname, c.Tty),
 			Cwd:             c.WorkingDir,
+			User:            specs.User{Umask: umaskOf(c.Umask)},
 			NoNewPrivileges: p.security.noNewPrivileges,
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 			Rlimits:         rlimitsOf(h.Ulimits),
 		},
-		Hostname: c.Hostname,
-		Mounts:   mounts,
-		Linux:    &specs.Linux{Namespaces: p.namespaces(), Sysctl: p.sysctls()},
+		Mounts:      mounts,
+		Annotations: h.Annotations,
+		Linux:       &specs.Linux{Namespaces: p.namespaces(), Sysctl: p.sysctls()},
 	}
-	if !h.Privileged && !p.security.unmasked {
-		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = maskedPaths(), readonlyPaths[:]
+	if h.UTSMode != modeHost {
+		s.Hostname, s.Domainname = c.Hostname, c.Domainname
 	}
+	if score := h.OomScoreAdj; score != 0 {
+		s.Process.OOMScoreAdj = &score
+	}
+	s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = p.security.hidden(h.Privileged)
 	return s, nil
 }
 
 // namespaces are those that the container does not share with the host.
 func (p *plan) namespaces() []specs.LinuxNamespace {
-	all := []specs.LinuxNamespace{
-		{Type: specs.MountNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace}, {Type: specs.CgroupNamespace},
-	}
-	if p.record.HostConfig.PidMode != "host" {
-		all = append(all, specs.LinuxNamespace{Type: specs.PIDNamespace})
+	h := &p.record.HostConfig
+	all := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	// That of another container is a path which its next start changes: see joinPeers.
+	for _, n := range []struct {
+		kind specs.LinuxNamespaceType
+		mode string
+	}{
+		{specs.IPCNamespace, h.IpcMode}, {specs.UTSNamespace, h.UTSMode}, {specs.CgroupNamespace, h.CgroupnsMode}, {specs.PIDNamespace, h.PidMode},
+	} {
+		if n.mode != modeHost {
+			all = append(all, specs.LinuxNamespace{Type: n.kind})
+		}
 	}
 	if p.network.Mode != netns.Host {
-		// That of another container is a path which its next start changes: see joinPeer.
 		all = append(all, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: p.network.Mode.Path()})
 	}
 	return all

@@ -71,7 +71,7 @@ func TestSpecDefaults(t *testing.T) {
 // refuses new mounts of it.
 func TestSpecHostNamespaces(t *testing.T) {
 	t.Parallel()
-	spec, _ := testSpec(t, CreateOptions{Network: netns.Options{Networks: []string{"host"}}, PID: "host"})
+	spec, _ := testSpec(t, CreateOptions{Network: netns.Options{Networks: []string{"host"}}, IsolationOptions: IsolationOptions{PID: "host"}})
 	if hasNamespace(spec, specs.NetworkNamespace) || hasNamespace(spec, specs.PIDNamespace) {
 		t.Errorf("namespaces are %+v", spec.Linux.Namespaces)
 	}
@@ -145,7 +145,13 @@ func TestPlanRefusals(t *testing.T) {
 		"invalid container name":       {Name: "a b"},
 		`invalid container name "x"`:   {Name: "x"},
 		"conflicting options":          {Network: netns.Options{Networks: []string{"host", "none"}}},
-		"pid namespace":                {PID: "container:x"},
+		"invalid --pid":                {IsolationOptions: IsolationOptions{PID: "nonsense"}},
+		"invalid --uts":                {IsolationOptions: IsolationOptions{UTS: "container:x"}},
+		"UTS mode":                     {Hostname: "x", IsolationOptions: IsolationOptions{UTS: "host"}},
+		"range for oom score":          {IsolationOptions: IsolationOptions{OOMScoreAdj: 2000}},
+		"it is of Windows":             {IsolationOptions: IsolationOptions{Isolation: "hyperv"}},
+		"invalid umask":                {ProcessOptions: ProcessOptions{Umask: "999"}},
+		"time zone":                    {ProcessOptions: ProcessOptions{Timezone: "../../../etc/passwd"}},
 		"invalid signal":               {StopSignal: "SIGNONSENSE"},
 		"unknown capability":           {CapAdd: []string{"x"}},
 		"invalid --security-opt":       {SecurityOpt: []string{"x"}},

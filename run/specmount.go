@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/netns"
@@ -31,6 +32,7 @@ var overlaid = [...]struct{ file, target string }{
 	{fileHostname, "/etc/hostname"},
 	{fileHosts, "/etc/hosts"},
 	{fileContainer, "/run/.containerenv"},
+	{fileLocaltime, "/etc/localtime"},
 }
 
 // mounts are all of a container's mounts in the order in which they are made: the
@@ -48,8 +50,13 @@ func (p *plan) mounts(dir string) ([]specs.Mount, error) {
 			all = append(all, m)
 		}
 	}
+	for _, target := range p.tmpfs {
+		if !covered(target) {
+			own = append(own, specs.Mount{Destination: target, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev"}})
+		}
+	}
 	for _, f := range overlaid {
-		if covered(f.target) {
+		if covered(f.target) || p.leaves(f.file) {
 			continue
 		}
 		options := []string{"bind", "rprivate"}
@@ -57,7 +64,7 @@ func (p *plan) mounts(dir string) ([]specs.Mount, error) {
 			options = append(options, "ro")
 		}
 		from := dir
-		if p.peer != nil && f.file != fileContainer {
+		if p.peer != nil && f.file != fileContainer && f.file != fileLocaltime {
 			from = p.peer.Dir // who shares a network shares its names
 		}
 		own = append(own, specs.Mount{Destination: f.target, Type: "bind", Source: filepath.Join(from, f.file), Options: options})
@@ -85,6 +92,9 @@ func (p *plan) kernelMounts() []specs.Mount {
 		// A slave lets go of what the host unmounts.
 		proc = specs.Mount{Destination: "/proc", Type: "bind", Source: "/proc", Options: restricted("rbind", "rslave")}
 	}
+	if len(p.security.proc) > 0 && proc.Type == "proc" {
+		proc.Options = append(proc.Options, p.security.proc...)
+	}
 	sys := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: restricted()}
 	readonly := "ro"
 	if p.network.Mode == netns.Host {
@@ -95,17 +105,41 @@ func (p *plan) kernelMounts() []specs.Mount {
 	cgroup := specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: restricted()}
 	if !h.Privileged {
 		sys.Options = append(sys.Options, readonly)
+	}
+	if !h.Privileged && p.record.Config.SystemdMode == "" {
 		cgroup.Options = append(cgroup.Options, "ro")
 	}
-	return []specs.Mount{
+	return append([]specs.Mount{
 		proc,
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: restricted()},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: restricted("mode=1777", "size="+strconv.FormatInt(h.ShmSize, 10))},
 		sys,
 		cgroup,
+	}, p.shmMounts()...)
+}
+
+// sharedShm is where the shim puts the shared memory of another container, which has
+// a mount namespace of its own, for this one to bind.
+const sharedShm = "shm"
+
+// shmMounts is /dev/shm: it goes with the IPC namespace, of whose shared memory it is
+// the other half.
+func (p *plan) shmMounts() []specs.Mount {
+	h := &p.record.HostConfig
+	m := specs.Mount{Destination: "/dev/shm", Type: "bind", Options: []string{"rbind", "rprivate", "nosuid", "noexec", "nodev"}}
+	switch {
+	case h.IpcMode == modeNone:
+		return nil
+	case h.IpcMode == modeHost:
+		m.Source = "/dev/shm"
+	case strings.HasPrefix(h.IpcMode, modeContainer):
+		m.Source = filepath.Join(p.dir, sharedShm)
+	default:
+		m.Type, m.Source = "tmpfs", "shm"
+		m.Options = []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(h.ShmSize, 10)}
 	}
+	return []specs.Mount{m}
 }
 
 // userMounts are those of -v, --mount and --tmpfs.

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/skiff-containers/skiff/store"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// addShared: which namespaces the container shares, and what else it has of others.
+func (c *containerFlags) addShared(flags *pflag.FlagSet) {
+	flags.Var(namedList{list{&c.Annotations}, "map"}, "annotation", "Add an annotation to the container (passed through to the OCI runtime)")
+	flags.StringVar(&c.Cgroupns, "cgroupns", "", `Cgroup namespace to use (host|private)`)
+	flags.StringVar(&c.IPC, "ipc", "", "IPC mode to use")
+	flags.StringVar(&c.Isolation, "isolation", "", "Container isolation technology")
+	flags.IntVar(&c.OOMScoreAdj, "oom-score-adj", 0, "Tune host's OOM preferences (-1000 to 1000)")
+	flags.StringVar(&c.PID, "pid", "", "PID namespace to use")
+	listVar(flags, &c.StorageOpts, "storage-opt", "", "Storage driver options for the container")
+	flags.StringVar(&c.UTS, "uts", "", "UTS namespace to use")
+	flags.StringVar(&c.VolumeDriver, "volume-driver", "", "Optional volume driver for the container")
+	listVar(flags, &c.VolumesFrom, "volumes-from", "", "Mount volumes from the specified container(s)")
+	flags.BoolVar(&c.Replace, "replace", false, "Remove the container that has the name, should there be one")
+	listVar(flags, &c.Requires, "requires", "", "Start these containers first")
+}
+
+func (c *containerFlags) completeShared(p *program, cmd *cobra.Command) {
+	sharing := func(flag string, words ...string) {
+		must(cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+			if strings.HasPrefix(word, "container:") {
+				return prefixed("container:", p.containers(cmd.Context(), "", nil, store.Running)), cobra.ShellCompDirectiveNoFileComp
+			}
+			return append(words, "container:"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}))
+	}
+	sharing("ipc", "host", "none", "private", "shareable")
+	sharing("pid", "host", "private")
+	completeFlag(cmd, "uts", "host", "private")
+	completeFlag(cmd, "cgroupns", "host", "private")
+	completeFlag(cmd, "isolation", "default")
+	completeFlag(cmd, "volume-driver", "local")
+	for _, name := range []string{"annotation", "domainname", "oom-score-adj", "storage-opt"} {
+		completeFlag(cmd, name)
+	}
+	must(cmd.RegisterFlagCompletionFunc("volumes-from", p.completeContainers(0)))
+	must(cmd.RegisterFlagCompletionFunc("requires", p.completeContainers(0)))
+}

@@ -1,0 +1,23 @@
+package run
+
+// ProcessOptions are podman's flags for what a container's process finds.
+type ProcessOptions struct {
+	EnvHost     bool     // all of the caller's variables, below those of -e
+	EnvMerge    []string // KEY=VALUE, where ${NAME} is the image's variable
+	UnsetEnv    []string // variables of the image, or skiff's own, to leave out
+	UnsetEnvAll bool
+	Timezone    string // "local", or a name of tzdata
+	Umask       string // octal
+	Systemd     string // "true", "false" or "always"
+
+	NoHosts       bool // leave the image's /etc/hosts
+	NoHostname    bool // and /etc/hostname
+	ReadOnlyTmpfs bool // with ReadOnly: /run, /tmp and /var/tmp can be written
+	ImageVolume   string
+	VolumesFrom   []string // NAME[:ro|rw]
+	VolumeDriver  string
+	StorageOpts   []string
+
+	Replace  bool     // remove the container that has the name
+	Requires []string // containers that must run first
+}

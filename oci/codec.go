@@ -92,6 +92,7 @@ func (c *containerConfig) code(k *codec) {
 		k.string(&s.Value)
 	})
 	k.bool(&c.Init)
+	list(k, &c.Trees, number)
 }
 
 func (m *mountConfig) code(k *codec) {

@@ -48,6 +48,11 @@ type containerConfig struct {
 	Masked, ReadonlyPath []string
 	Sysctls              []sysctlConfig
 	Init                 bool
+
+	// Trees are the root file system and the sources of bind mounts, in order, as
+	// descriptors, each side's own: for a user who is another one here, paths may lead
+	// nowhere. Empty where the stage is to find them by their paths.
+	Trees []int
 }
 
 // compileProcess reads a spec's process. mapping is that of the user namespace in
@@ -256,4 +261,5 @@ var cloneFlags = map[specs.LinuxNamespaceType]uintptr{
 	specs.IPCNamespace:     unix.CLONE_NEWIPC,
 	specs.UTSNamespace:     unix.CLONE_NEWUTS,
 	specs.CgroupNamespace:  unix.CLONE_NEWCGROUP,
+	specs.UserNamespace:    unix.CLONE_NEWUSER,
 }

@@ -51,11 +51,12 @@ func (c *containerConfig) make(l link, p *processConfig) (program int, err error
 	if err != nil {
 		return -1, err
 	}
-	r, err := enterRoot(c.Rootfs)
+	passed, sources := c.splitTrees()
+	r, err := enterRoot(c.Rootfs, passed)
 	if err != nil {
 		return -1, err
 	}
-	m := &mounter{root: r, created: c.Created, null: null}
+	m := &mounter{root: r, trees: sources, created: c.Created, null: null}
 	for i := range c.Mounts {
 		if err := m.mount(&c.Mounts[i]); err != nil {
 			return -1, err

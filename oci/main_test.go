@@ -39,6 +39,7 @@ type request struct {
 	Kill    int                        // signal for the first process when all execs have ended
 	Repeat  int                        // start it so many times more, for benchmarks
 	Peer    []specs.LinuxNamespaceType // join these of another container, which runs meanwhile
+	PeerIn  bool                       // that other one has no user namespace of its own
 	Filter  []byte                     // for the starter itself, and so for all that it starts
 	Files   uint64                     // the soft limit on open files that it is started with
 }
@@ -122,11 +123,17 @@ func (r *request) startPeer() (stop func(), err error) {
 	spec := *r.Spec
 	spec.Process = &specs.Process{Args: []string{"sleep", "1000"}, Env: r.Spec.Process.Env}
 	spec.Hostname = "peer"
+	if r.PeerIn {
+		linux := *r.Spec.Linux
+		linux.Namespaces = slices.DeleteFunc(slices.Clone(linux.Namespaces), func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
+		linux.UIDMappings, linux.GIDMappings = nil, nil
+		spec.Linux = &linux
+	}
 	started, err := (&Launch{Spec: &spec, Rootfs: r.Rootfs}).Start()
 	if err != nil {
 		return nil, err
 	}
-	files := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.PIDNamespace: "pid", specs.IPCNamespace: "ipc", specs.UTSNamespace: "uts"}
+	files := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.PIDNamespace: "pid", specs.IPCNamespace: "ipc", specs.UTSNamespace: "uts", specs.UserNamespace: "user"}
 	namespaces := slices.Clone(r.Spec.Linux.Namespaces)
 	for i, n := range namespaces {
 		if slices.Contains(r.Peer, n.Type) {

@@ -25,6 +25,7 @@ type mountConfig struct {
 // mounter makes the mounts of one container.
 type mounter struct {
 	root    root
+	trees   []int   // the sources of the bind mounts to come, where they were passed
 	created uintptr // CLONE_NEW* of the namespaces that are the container's own
 	null    int     // the host's /dev/null, verified
 }
@@ -61,16 +62,31 @@ func (c *mountConfig) what() string {
 
 // bind shows a file or directory of the host.
 func (m *mounter) bind(c *mountConfig) error {
-	tree, err := cloneTree(unix.AT_FDCWD, c.Source, c.Recursive)
-	if err == unix.EINVAL && !c.Recursive {
-		// A mount that covers others may not be taken without them: they could hide something.
-		return because(err, "use rbind, which takes the mounts beneath along", "opening %q, which has mounts beneath", c.Source)
+	if len(m.trees) > 0 {
+		tree := m.trees[0]
+		m.trees = m.trees[1:]
+		defer unix.Close(tree)
+		return m.place(c, tree)
 	}
+	tree, err := c.openSource()
 	if err != nil {
-		return fmt.Errorf("opening %q: %w", c.Source, err)
+		return err
 	}
 	defer unix.Close(tree)
 	return m.place(c, tree)
+}
+
+// openSource returns a detached copy of a bind mount's source.
+func (c *mountConfig) openSource() (int, error) {
+	tree, err := cloneTree(unix.AT_FDCWD, c.Source, c.Recursive)
+	if err == unix.EINVAL && !c.Recursive {
+		// A mount that covers others may not be taken without them: they could hide something.
+		return -1, because(err, "use rbind, which takes the mounts beneath along", "opening %q, which has mounts beneath", c.Source)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("opening %q: %w", c.Source, err)
+	}
+	return tree, nil
 }
 
 // place gives a cloned tree its attributes and moves it to the destination.

@@ -210,7 +210,7 @@ func TestNoNamespace(t *testing.T) {
 		{specs.UTSNamespace, "/etc/passwd", `opening namespace "/etc/passwd": not a namespace`},
 		{specs.UTSNamespace, "/nonesuch", `opening namespace "/nonesuch": no such file or directory`},
 		{specs.MountNamespace, "/proc/self/ns/mnt", `joining the mount namespace "/proc/self/ns/mnt" is not supported`},
-		{specs.UserNamespace, "", `the container's config asks for a user namespace of its own, which is not supported`},
+		{specs.UserNamespace, "", `the container's config asks for a user namespace without uidMappings`},
 		{specs.TimeNamespace, "", `namespace type "time" is not supported`},
 		{specs.NetworkNamespace, "/proc/self/ns/net", `joining the namespace ns-network: operation not permitted`},
 	} {

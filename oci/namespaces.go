@@ -17,6 +17,9 @@ type namespaces struct {
 	own    uintptr // not the starter's: created or joined
 	joined []userns.File
 	pid    *os.File // of a PID namespace to join, or nil
+
+	mapping *userns.Mapping // of a user namespace to make, or nil
+	user    *os.File        // of one to join, or nil
 }
 
 // compileNamespaces reads a spec's list and opens the namespaces that exist.
@@ -30,8 +33,6 @@ func compileNamespaces(wanted []specs.LinuxNamespace) (n *namespaces, err error)
 	for _, w := range wanted {
 		flag, ok := cloneFlags[w.Type]
 		switch {
-		case w.Type == specs.UserNamespace:
-			return n, hinted("leave it out: the container gets the caller's", "the container's config asks for a user namespace of its own, which is not supported")
 		case !ok:
 			return n, fmt.Errorf("namespace type %q is not supported", w.Type)
 		case n.own&flag != 0:
@@ -49,7 +50,14 @@ func compileNamespaces(wanted []specs.LinuxNamespace) (n *namespaces, err error)
 		if err != nil {
 			return n, err
 		}
-		if flag == unix.CLONE_NEWPID {
+		switch {
+		case flag == unix.CLONE_NEWUSER && isOwn(file, "user"):
+			file.Close() // there already, and to join it once more is EINVAL
+			continue
+		case flag == unix.CLONE_NEWUSER:
+			n.user = file
+			continue
+		case flag == unix.CLONE_NEWPID:
 			n.pid = file // effective for children only, so it is joined before the stage is forked
 			continue
 		}
@@ -74,7 +82,11 @@ func openNamespace(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
+// names are those of the descriptors that the stage is to join by itself.
 func (n *namespaces) names() []string {
+	if n.mapping != nil || n.user != nil {
+		return nil
+	}
 	var all []string
 	for _, f := range n.joined {
 		all = append(all, f.Name)
@@ -86,8 +98,10 @@ func (n *namespaces) close() {
 	for _, f := range n.joined {
 		f.File.Close()
 	}
-	if n.pid != nil {
-		n.pid.Close()
+	for _, f := range []*os.File{n.pid, n.user} {
+		if f != nil {
+			f.Close()
+		}
 	}
 }
 

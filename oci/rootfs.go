@@ -10,10 +10,23 @@ import (
 // mounts of this namespace become slaves first: what the container does must not
 // reach the host, while what the host unmounts must go here too. Private mounts
 // would keep every disk of the host busy for the container's life.
-func enterRoot(rootfs string) (root, error) {
+//
+// A tree that was passed is put over "/": its path may lead nowhere for this user.
+func enterRoot(rootfs string, passed []int) (root, error) {
 	none := root{-1}
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return none, fmt.Errorf("cutting the mounts off from the host's: %w", err)
+	}
+	if len(passed) > 0 {
+		target, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return none, fmt.Errorf("opening the old root: %w", err)
+		}
+		defer unix.Close(target)
+		if err := attach(passed[0], target); err != nil {
+			return none, fmt.Errorf("mounting the root file system: %w", err)
+		}
+		return root{passed[0]}, nil
 	}
 	tree, err := cloneTree(unix.AT_FDCWD, rootfs, true)
 	if err != nil {

@@ -22,10 +22,6 @@ func stageEnv() []string { return []string{"GOGC=off", "GOMAXPROCS=1"} }
 // the thread, not the process): call it on a locked thread that lives as long as
 // the container should, the main one (runtime.LockOSThread).
 func (l *Launch) Start() (*Started, error) {
-	mapping, err := userns.Of(os.Getpid())
-	if err != nil {
-		return nil, asError(err)
-	}
 	if err := l.check(); err != nil {
 		return nil, asError(err)
 	}
@@ -34,27 +30,28 @@ func (l *Launch) Start() (*Started, error) {
 		return nil, asError(err)
 	}
 	defer spaces.close()
-	cmd := &userns.Command{
-		Args: []string{initStageName},
-		// The stage makes its mount namespace itself, a copy of ours as it is by then, and
-		// that of cgroups, whose root is the group that it was moved to by then.
-		Create: spaces.create &^ (unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP),
-		Files:  spaces.joined,
+	if err := spaces.compileUserNamespace(l.Spec.Linux); err != nil {
+		return nil, asError(err)
 	}
-	if spaces.pid != nil {
-		cmd.Join, cmd.JoinFlags, cmd.Reparent = spaces.pid, unix.CLONE_NEWPID, true
-	}
-	begin := beginning{cmd: cmd, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate,
+	begin := beginning{cmd: spaces.command(), late: spaces.user != nil, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate,
 		early: namesInterface(l.Spec.Linux.Sysctl)}
-	return begin.start(func() (*config, error) {
+	return begin.start(func(pid int) (*config, error) {
 		if l.Prepare != nil {
 			if err := l.Prepare(); err != nil {
 				return nil, err
 			}
 		}
+		mapping, err := spaces.mappingOf(pid)
+		if err != nil {
+			return nil, err
+		}
 		c, err := l.compile(mapping, spaces)
-		if err == nil {
-			c.Process.SetGroups = setgroupsAllowed(os.Getpid())
+		if err != nil {
+			return nil, err
+		}
+		c.Process.SetGroups = setgroupsAllowed(pid)
+		if mapping.Shifts() && spaces.own&unix.CLONE_NEWUSER != 0 {
+			err = c.Container.openTrees()
 		}
 		return c, err
 	})
@@ -85,12 +82,13 @@ func (e *Exec) Start() (*Started, error) {
 		Join: e.Init, JoinFlags: flags,
 		Reparent:   flags&unix.CLONE_NEWPID != 0,
 		BecomeRoot: flags&unix.CLONE_NEWUSER != 0, // in another user namespace, exec as anyone else drops all capabilities
+		Root:       mapping.Root(),
 	}
 	if flags == 0 {
 		cmd.Join = nil
 	}
 	begin := beginning{cmd: cmd, spec: e.Process, stdio: e.Stdio, filter: e.Seccomp, created: e.Created}
-	return begin.start(func() (*config, error) { return &config{Process: process}, nil })
+	return begin.start(func(int) (*config, error) { return &config{Process: process}, nil })
 }
 
 // notRunning says in words what a process that has ended looks like from here.
@@ -114,11 +112,12 @@ type beginning struct {
 	forked, created func(pid int) error
 	gate            func() error
 	early           bool // the gate comes before the config already
+	late            bool // the namespaces exist once the stage was executed, not when it is forked
 }
 
 // start starts the stage, tells it what to do and hears how it went. The config is
-// completed while the stage starts up.
-func (b *beginning) start(complete func() (*config, error)) (*Started, error) {
+// completed while the stage starts up, by its process id.
+func (b *beginning) start(complete func(pid int) (*config, error)) (*Started, error) {
 	if err := checkFilter(b.filter); err != nil {
 		return nil, asError(err)
 	}
@@ -146,19 +145,20 @@ func (b *beginning) start(complete func() (*config, error)) (*Started, error) {
 		return nil, asError(notRunning(err))
 	}
 	theirs.Close() // else the end of the stage's side would never be seen
-	var forkedErr error
-	if b.forked != nil {
-		forkedErr = b.forked(starting.PID())
+	var c *config
+	defer func() { c.close() }()
+	var early error
+	if !b.late {
+		c, early = b.meanwhile(starting.PID(), complete)
 	}
-	c, completeErr := complete()
 	process, err := starting.Finish()
 	if err != nil {
 		return nil, asError(notRunning(err))
 	}
-	var console *os.File
-	if err = forkedErr; err == nil {
-		err = completeErr
+	if err = early; b.late {
+		c, err = b.meanwhile(process.PID, complete)
 	}
+	var console *os.File
 	if err == nil && b.created != nil {
 		err = b.created(process.PID)
 	}
@@ -177,6 +177,19 @@ func (b *beginning) start(complete func() (*config, error)) (*Started, error) {
 	return &Started{Process: process, Console: console}, nil
 }
 
+// meanwhile is what is done from outside once the process's namespaces exist.
+func (b *beginning) meanwhile(pid int, complete func(pid int) (*config, error)) (*config, error) {
+	var forkedErr error
+	if b.forked != nil {
+		forkedErr = b.forked(pid)
+	}
+	c, err := complete(pid)
+	if forkedErr != nil {
+		err = forkedErr
+	}
+	return c, err
+}
+
 func (b *beginning) talk(l link, process *userns.Process, c *config) (*os.File, error) {
 	if b.spec.OOMScoreAdj != nil {
 		if err := setOOMScore(process.PID, *b.spec.OOMScoreAdj); err != nil {
@@ -190,6 +203,11 @@ func (b *beginning) talk(l link, process *userns.Process, c *config) (*os.File, 
 	}
 	if err := l.sendBlock(c.encode()); err != nil {
 		return nil, err
+	}
+	if c.Container != nil {
+		if err := l.sendTrees(c.Container.Trees); err != nil {
+			return nil, err
+		}
 	}
 	if b.gate != nil && !b.early {
 		if err := b.gate(); err != nil {

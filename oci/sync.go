@@ -16,6 +16,7 @@ import (
 //
 //	starter                                   stage
 //	   │ length, config                    ──▶  │
+//	   │ mounts (SCM_RIGHTS)               ──▶  │  where another user's paths lead nowhere for the stage
 //	   │ length, filter                    ──▶  │  what must be there before the program starts is
 //	   │  ◀── console (master as SCM_RIGHTS)    │  with a terminal only
 //	   │  ◀── ready                             │  all is made; what follows is exec
@@ -104,7 +105,11 @@ func (l link) receiveConfig() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeConfig(data)
+	c, err := decodeConfig(data)
+	if err == nil && c.Container != nil {
+		c.Container.Trees, err = l.receiveTrees(len(c.Container.Trees))
+	}
+	return c, err
 }
 
 // receiveFilter reads the second, and so waits until the starter has done its part.

@@ -39,6 +39,11 @@ type Command struct {
 	Stdin, Stdout, Stderr *os.File
 	Files                 []File
 
+	// Before are namespaces to join before those of Create are made, while the child
+	// still has the caller's capabilities: a user namespace made afterwards has no
+	// rights over them. Where the caller has none either, they are joined once the
+	// user namespace of Join is.
+	Before []*os.File
 	// Create are CLONE_NEW* flags for clone(2): namespaces made with the process.
 	Create uintptr
 	// Mapping must be set where Create has CLONE_NEWUSER: the child waits until its
@@ -55,6 +60,9 @@ type Command struct {
 	// BecomeRoot sets all user and group ids to 0 of the user namespace entered:
 	// otherwise exec drops every capability.
 	BecomeRoot bool
+	// Root are the user and group id to become instead, for a namespace that has no 0.
+	// The capabilities are made ambient then, and so survive exec.
+	Root [2]uint32
 	// Session makes the child a session leader (setsid).
 	Session bool
 }
@@ -98,7 +106,8 @@ type Starting struct {
 // meanwhile is copied page by page, as the child still shares it.
 func (c *Command) Begin() (*Starting, error) {
 	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
-		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1}
+		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1,
+		root: [2]uintptr{uintptr(c.Root[0]), uintptr(c.Root[1])}}
 	var own descriptors
 	defer own.close()
 	if err := c.lay(&p, &own); err != nil {
@@ -121,7 +130,10 @@ func (c *Command) Begin() (*Starting, error) {
 	s.process = &Process{PID: int(pid)}
 	if errno != 0 {
 		err = fmt.Errorf("creating namespaces: %w", errno)
-	} else if s.gate != nil {
+	} else if p.twice() {
+		err = s.process.reparented(s.report)
+	}
+	if err == nil && s.gate != nil {
 		if s.mapped, err = c.Mapping.write(s.process.PID); err != nil {
 			s.gate.Close() // the child reads end of file and exits
 			s.process.Wait()
@@ -178,18 +190,40 @@ func (p *Process) executed(report *os.File) error {
 			failed = fmt.Errorf("starting a process: %w", err)
 			break
 		}
-		at, value := step(binary.NativeEndian.Uint32(b[:4])), binary.NativeEndian.Uint32(b[4:])
-		if at != stepReparented {
-			failed = &StartError{Step: stepNames[at], Errno: syscall.Errno(value)}
-			continue
+		if err := p.heed(b); err != nil {
+			failed = err
 		}
-		p.Wait() // the one in between exits after this word
-		p.PID, p.done = int(value), false
 	}
 	if failed != nil {
 		p.Wait()
 	}
 	return failed
+}
+
+// reparented waits for the grandchild that makes the namespaces of a Command with Before.
+func (p *Process) reparented(report *os.File) error {
+	var b [8]byte
+	_, err := io.ReadFull(report, b[:])
+	if err != nil {
+		err = fmt.Errorf("starting a process: %w", err)
+	} else {
+		err = p.heed(b)
+	}
+	if err != nil {
+		p.Wait()
+	}
+	return err
+}
+
+// heed acts on one word of the child's: it hands over to a grandchild, or has failed.
+func (p *Process) heed(b [8]byte) error {
+	at, value := step(binary.NativeEndian.Uint32(b[:4])), binary.NativeEndian.Uint32(b[4:])
+	if at != stepReparented {
+		return &StartError{Step: stepNames[at], Errno: syscall.Errno(value)}
+	}
+	p.Wait() // the one in between exits after this word
+	p.PID, p.done = int(value), false
+	return nil
 }
 
 // StartError is the failure of a child before its program ran.
@@ -246,6 +280,16 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 		if p.join, err = own.high(c.Join); err != nil {
 			return err
 		}
+	}
+	for _, f := range c.Before {
+		fd, err := own.high(f)
+		if err != nil {
+			return err
+		}
+		p.before = append(p.before, fd)
+	}
+	if p.root[0] != 0 {
+		p.capHeader = &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	}
 	var null *os.File
 	for _, f := range []*os.File{c.Stdin, c.Stdout, c.Stderr} {

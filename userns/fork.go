@@ -31,6 +31,7 @@ const (
 	stepUnshare
 	stepClone
 	stepRoot
+	stepAmbient
 	stepSession
 	stepDescriptors
 	stepProgram
@@ -43,6 +44,7 @@ var stepNames = [...]string{
 	stepUnshare:     "creating namespaces",
 	stepClone:       "forking inside the namespaces",
 	stepRoot:        "becoming root of the user namespace",
+	stepAmbient:     "keeping capabilities in the user namespace",
 	stepSession:     "starting a session",
 	stepDescriptors: "passing descriptors",
 	stepProgram:     "opening the program through a read-only mount",
@@ -58,11 +60,15 @@ type plan struct {
 	gateWrite int // the parent's end, closed first: else a dead parent is never noticed
 	report    int // write end of the error pipe
 
-	join        int // pidfd or namespace descriptor, or -1
+	before      []int // namespaces to join first; the elements that are joined become -1
+	join        int   // pidfd or namespace descriptor, or -1
 	joinFlags   uintptr
 	unshare     uintptr
 	reparent    bool
 	becomeRoot  bool
+	root        [2]uintptr // user and group id to become
+	capHeader   *unix.CapUserHeader
+	capData     [2]unix.CapUserData
 	session     bool
 	readOnly    bool
 	programFile int // descriptor of the program, or -1
@@ -74,6 +80,10 @@ type plan struct {
 	attr    *unix.MountAttr
 	nofile  *syscall.Rlimit // to set before exec, or nil
 }
+
+// twice tells whether the namespaces of cloneFlags are made by a second clone, in
+// the child: after it has joined others.
+func (p *plan) twice() bool { return len(p.before) > 0 && p.cloneFlags != 0 }
 
 // fork clones the process and carries out p in the child. It returns in the
 // parent only. The caller holds syscall.ForkLock.
@@ -94,14 +104,40 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		fd  uintptr
 		msg [2]uint32
 	)
+	first := p.cloneFlags
+	if len(p.before) > 0 {
+		first = 0
+	}
 	runtimeBeforeFork()
-	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, p.cloneFlags|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, first|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
 		runtimeAfterFork()
 		return
 	}
 	runtimeAfterForkInChild()
 
+	for i = 0; i < len(p.before); i++ {
+		msg[0] = uint32(stepJoin)
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(p.before[i]), 0, 0)
+		switch {
+		case errno == 0:
+			p.before[i] = -1
+		case errno != syscall.EPERM || p.join < 0:
+			goto fail
+		}
+	}
+	if len(p.before) > 0 && p.cloneFlags != 0 {
+		msg[0] = uint32(stepUnshare)
+		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, p.cloneFlags|uintptr(syscall.CLONE_PARENT)|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			goto fail
+		}
+		if pid != 0 {
+			msg[0], msg[1] = uint32(stepReparented), uint32(pid)
+			syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.report), uintptr(unsafe.Pointer(&msg)), unsafe.Sizeof(msg))
+			syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		}
+	}
 	if p.gate >= 0 {
 		msg[0] = uint32(stepGate)
 		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(p.gateWrite), 0, 0)
@@ -121,15 +157,37 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 			goto fail
 		}
 	}
+	for i = 0; i < len(p.before); i++ {
+		if p.before[i] < 0 {
+			continue
+		}
+		msg[0] = uint32(stepJoin)
+		if _, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(p.before[i]), 0, 0); errno != 0 {
+			goto fail
+		}
+	}
 	if p.becomeRoot {
 		// Before unshare and the second clone: what is created afterwards belongs
 		// to root of the namespace. The group goes first, while the user may still change it.
 		msg[0] = uint32(stepRoot)
-		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETRESGID, 0, 0, 0); errno != 0 {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETRESGID, p.root[1], p.root[1], p.root[1]); errno != 0 {
 			goto fail
 		}
-		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, 0, 0, 0); errno != 0 {
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, p.root[0], p.root[0], p.root[0]); errno != 0 {
 			goto fail
+		}
+	}
+	if p.becomeRoot && p.capHeader != nil {
+		msg[0] = uint32(stepAmbient)
+		if _, _, errno = syscall.RawSyscall(unix.SYS_CAPGET, uintptr(unsafe.Pointer(p.capHeader)), uintptr(unsafe.Pointer(&p.capData)), 0); errno != 0 {
+			goto fail
+		}
+		p.capData[0].Inheritable, p.capData[1].Inheritable = p.capData[0].Permitted, p.capData[1].Permitted
+		if _, _, errno = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(p.capHeader)), uintptr(unsafe.Pointer(&p.capData)), 0); errno != 0 {
+			goto fail
+		}
+		for i = 0; i < 64; i++ { // beyond the last of this kernel: EINVAL, and no harm
+			syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(i), 0, 0, 0)
 		}
 	}
 	if p.unshare != 0 {

@@ -21,6 +21,7 @@
 //	dns       the name server on each gateway
 //	ports     published ports
 //	listen    the host's sockets of published ports, and in words why one cannot be had
-//	relay     threads in N that join pairs of TCP sockets
+//	relay     threads that join pairs of TCP sockets, for tcp and for ports
+//	sock      the system calls of connections
 //	driver    pasta and slirp4netns, where they are installed
 package helper

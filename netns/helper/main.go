@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -62,12 +63,20 @@ func (h *helper) leave() {
 // sweepAfter is how long shims have to attach their containers to a new helper.
 const sweepAfter = 10 * time.Second
 
-// memoryLimit is where the collector of garbage begins to work harder.
-const memoryLimit = 14 << 20
+const (
+	// garbage is how much of it, in percent of what is in use, may pile up. A limit in
+	// bytes would have the collector run all the time near it.
+	garbage = 50
+	// fewestProcessors is at least so many threads that Go lets run its code at a time.
+	// Those that carry data spend their time in the kernel; coming back they shall
+	// not wait for each other, whatever the number of cores.
+	fewestProcessors = 6
+)
 
 // begin makes everything that is there before the first container.
 func (h *helper) begin(where string) error {
-	debug.SetMemoryLimit(memoryLimit)
+	debug.SetGCPercent(garbage)
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), fewestProcessors))
 	if where == client.Inside {
 		if err := leaveMounts(filepath.Join(h.store.Root, "containers")); err != nil {
 			return err

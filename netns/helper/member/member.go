@@ -34,6 +34,7 @@ type Directory struct {
 	mu     sync.RWMutex
 	byID   map[string]*Member
 	byAddr map[netip.Addr]place
+	host   known
 }
 
 type place struct {
@@ -125,7 +126,7 @@ func (d *Directory) Target(src netip.Addr, dst netip.AddrPort) (netip.AddrPort, 
 	}
 	addr := dst.Addr().Unmap()
 	if addr == HostAddress {
-		host, err := hostAddr(m.Attachment.HostLoopback)
+		host, err := d.host.hostAddr(m.Attachment.HostLoopback)
 		return netip.AddrPortFrom(host, dst.Port()), m, err
 	}
 	if addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() && addr.Is6() || addr == broadcast || !dst.Addr().Is4() && dst.Addr().Is4In6() {

@@ -7,6 +7,7 @@ import (
 	"github.com/skiff-containers/skiff/netns/helper/listen"
 	"github.com/skiff-containers/skiff/netns/helper/member"
 	"github.com/skiff-containers/skiff/netns/helper/relay"
+	"github.com/skiff-containers/skiff/netns/helper/sock"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"golang.org/x/sys/unix"
@@ -23,11 +24,16 @@ type loop struct {
 }
 
 func newLoop(n *space.Space, all *[]*loop) (*loop, error) {
-	r, err := relay.Start(n)
+	b, err := newBatch()
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{Loop: r, all: all, batch: newBatch(), spare: -1}
+	r, err := relay.Start(n)
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	l := &loop{Loop: r, all: all, batch: b, spare: -1}
 	l.save()
 	return l, nil
 }
@@ -42,6 +48,7 @@ func (l *loop) save() {
 
 func (l *loop) close() {
 	l.Close()
+	l.batch.close()
 	if l.spare >= 0 {
 		unix.Close(l.spare)
 	}
@@ -49,14 +56,9 @@ func (l *loop) close() {
 
 // counts are what a container has open, on all loops.
 type counts struct {
-	open  atomic.Int64
-	limit int64
-}
-
-// inside is the container's end of a connection: the socket in N, and where it is connected to.
-type inside struct {
-	fd     int
-	target netip.Addr
+	open   atomic.Int64
+	limit  int64
+	budget relay.Budget
 }
 
 // share is what one loop has of a container's ports. It belongs to the loop's thread.
@@ -67,14 +69,14 @@ type share struct {
 	routes    routes
 	listeners map[*listen.Socket]*listener
 	datagrams map[*listen.Socket]*datagrams
-	pairs     map[*relay.Pair]inside
+	open      map[*connection]struct{}
 	tuples    map[tuple]struct{} // of UDP flows
 	ended     bool
 }
 
 func newShare(l *loop, c *counts) *share {
 	return &share{loop: l, counts: c, listeners: map[*listen.Socket]*listener{}, datagrams: map[*listen.Socket]*datagrams{},
-		pairs: map[*relay.Pair]inside{}, tuples: map[tuple]struct{}{}}
+		open: map[*connection]struct{}{}, tuples: map[tuple]struct{}{}}
 }
 
 // serve makes the share's ports be these. TCP listeners are served by all loops,
@@ -118,9 +120,9 @@ func (s *share) part() {
 	for _, e := range s.member.Attachment.Endpoints {
 		own[e.IPv4.Addr()], own[e.IPv6.Addr()] = true, true
 	}
-	for pair, at := range s.pairs {
-		if !own[at.target] {
-			pair.Reset()
+	for c := range s.open {
+		if !own[c.target] {
+			c.Reset()
 		}
 	}
 	for _, d := range s.datagrams {
@@ -143,8 +145,8 @@ func (s *share) end() {
 	}
 	clear(s.listeners)
 	clear(s.datagrams)
-	for pair, at := range s.pairs {
-		unix.SetsockoptInt(at.fd, unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
-		pair.End()
+	for c := range s.open {
+		sock.Set(c.fd, unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
+		c.Leave(second, leaveLimit)
 	}
 }

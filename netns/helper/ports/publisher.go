@@ -49,7 +49,7 @@ func Start(c Config) (*Publisher, error) {
 		return nil, fmt.Errorf("preparing the networks for published ports: %w", err)
 	}
 	p := &Publisher{directory: c.Directory, published: map[string]*published{}, limit: connectionLimit()}
-	for range min(runtime.GOMAXPROCS(0), maxLoops) {
+	for range min(runtime.NumCPU(), maxLoops) {
 		l, err := newLoop(c.N, &p.loops)
 		if err != nil {
 			p.Close()

@@ -2,9 +2,12 @@ package ports
 
 import (
 	"net/netip"
+	"sync/atomic"
+	"time"
 
 	"github.com/skiff-containers/skiff/netns/helper/listen"
 	"github.com/skiff-containers/skiff/netns/helper/relay"
+	"github.com/skiff-containers/skiff/netns/helper/sock"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,10 +35,10 @@ func (s *share) listen(socket *listen.Socket) (err error) {
 
 func (l *listener) Ready(uint32) {
 	for range acceptTurn {
-		fd, from, err := unix.Accept4(l.socket.FD, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, from, err := sock.Accept(l.socket.FD)
 		switch err {
 		case nil:
-			l.share.connect(fd, listen.AddrPort(from), l.socket.Port.ContainerPort, 1)
+			l.share.connect(fd, from, l.socket.Port.ContainerPort, 1)
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EMFILE, unix.ENFILE:
 			l.refuse()
@@ -52,8 +55,8 @@ func (l *listener) refuse() {
 		return
 	}
 	unix.Close(l.share.loop.spare)
-	if fd, _, err := unix.Accept4(l.socket.FD, unix.SOCK_CLOEXEC); err == nil {
-		reset(fd)
+	if fd, _, err := sock.Accept(l.socket.FD); err == nil {
+		sock.Abort(fd)
 	}
 	l.share.loop.save()
 }
@@ -66,7 +69,7 @@ const tupleTries = 4
 func (s *share) connect(client int, from netip.AddrPort, port uint16, try int) {
 	source, target, ok := s.routes.choose(from, port)
 	if !ok || s.ended || s.counts.open.Load() >= s.counts.limit || s.member.Pending.Load() >= maxPending {
-		reset(client)
+		sock.Abort(client)
 		return
 	}
 	fd, err := dial(source, target)
@@ -78,7 +81,7 @@ func (s *share) connect(client int, from netip.AddrPort, port uint16, try int) {
 		fd, err = dial(s.routes.standIn(target.Addr()), target)
 	}
 	if err != nil {
-		reset(client)
+		sock.Abort(client)
 		return
 	}
 	s.join(client, fd, target.Addr())
@@ -99,78 +102,80 @@ func (s *share) retry(client int, again func()) {
 		if i == len(path) {
 			again()
 		} else if !path[i].Later(func() { step(i + 1) }) {
-			reset(client)
+			sock.Abort(client)
 		}
 	}
 	step(0)
 }
 
+// connection is a client's, and the one that carries it on.
+type connection struct {
+	relay.Pair
+	share   *share
+	pending *atomic.Int64
+	fd      int        // the second socket, in N
+	target  netip.Addr // where it is connected to
+}
+
+// second is the container's side of a connection.
+const second = 1
+
+// leaveLimit is how long clients have for what a container has left behind.
+const leaveLimit = 10 * time.Second
+
 func (s *share) join(client, server int, target netip.Addr) {
-	pending := s.member.Pending
-	pending.Add(1)
-	s.counts.open.Add(1)
-	var pair *relay.Pair
-	pair, err := s.loop.Join(client, server, relay.Options{
-		Settled: func() { pending.Add(-1) },
-		Ended: func() {
-			s.counts.open.Add(-1)
-			delete(s.pairs, pair)
-		},
-	})
-	if err != nil {
-		pending.Add(-1)
-		s.counts.open.Add(-1)
+	c := &connection{share: s, pending: s.member.Pending, fd: server, target: target}
+	if s.loop.Connect(&c.Pair, client, server, &s.counts.budget, c) != nil {
 		return
 	}
-	s.pairs[pair] = inside{server, target}
+	c.pending.Add(1)
+	s.counts.open.Add(1)
+	s.open[c] = struct{}{}
+}
+
+// Settled is called when the container has answered.
+func (c *connection) Settled() { c.pending.Add(-1) }
+
+// Ended is called when all is closed.
+func (c *connection) Ended() {
+	c.share.counts.open.Add(-1)
+	delete(c.share.open, c)
 }
 
 // dial begins a connection from N, where the loop's thread is.
 func dial(source, target netip.AddrPort) (int, error) {
-	fd, err := transparent(source, unix.SOCK_STREAM)
+	fd, err := sock.Open(source.Addr())
 	if err != nil {
 		return -1, err
 	}
-	if err = unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_NODELAY, 1); err == nil {
-		err = unix.Connect(fd, listen.Sockaddr(target))
+	if err = transparent(fd, source); err == nil {
+		if err = sock.Set(fd, unix.SOL_TCP, unix.TCP_NODELAY, 1); err == nil {
+			err = sock.Connect(fd, target)
+		}
 	}
 	if err != nil && err != unix.EINPROGRESS {
-		unix.Close(fd)
+		sock.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-// transparent makes a socket in N that is bound to anybody's address. With port 0
-// the kernel chooses one when it connects, by the whole tuple, so ports do not run out.
-func transparent(source netip.AddrPort, kind int) (int, error) {
-	family, level, option := unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
+// transparent binds a socket in N to anybody's address. With port 0 the kernel
+// chooses one when it connects, by the whole tuple, so ports do not run out.
+func transparent(fd int, source netip.AddrPort) error {
+	level, option := unix.SOL_IP, unix.IP_TRANSPARENT
 	if source.Addr().Is6() {
-		family, level, option = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+		level, option = unix.SOL_IPV6, unix.IPV6_TRANSPARENT
 	}
-	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	err = unix.SetsockoptInt(fd, level, option, 1)
+	err := sock.Set(fd, level, option, 1)
 	if err == nil && source.Port() == 0 {
-		err = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+		err = sock.Set(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 	} else if err == nil {
 		// One client may talk to several ports from one of its own.
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		err = sock.Set(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	}
 	if err == nil {
-		err = unix.Bind(fd, listen.Sockaddr(source))
+		err = sock.Bind(fd, source)
 	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// reset closes a connection with an RST.
-func reset(fd int) {
-	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	unix.Close(fd)
+	return err
 }

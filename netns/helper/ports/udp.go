@@ -155,8 +155,16 @@ func (d *datagrams) open(f *flow) bool {
 }
 
 func dialDatagrams(source, target netip.AddrPort) (int, error) {
-	fd, err := transparent(source, unix.SOCK_DGRAM)
+	family := unix.AF_INET
+	if source.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		return -1, err
+	}
+	if err := transparent(fd, source); err != nil {
+		unix.Close(fd)
 		return -1, err
 	}
 	unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)

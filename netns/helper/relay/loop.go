@@ -6,6 +6,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -13,23 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Loop is one thread that serves descriptors. It is in a network namespace, so that
-// the sockets which its handlers make belong there without any hand-over.
+// Loop is one thread that serves descriptors. Where it is in a network namespace the
+// sockets which its handlers make belong there without any hand-over.
 type Loop struct {
-	space *space.Space
+	space *space.Space // nil: the thread is any
 	epoll int
 	wake  int // an eventfd
 
 	mu     sync.Mutex
 	calls  []func()
 	closed bool
+	slots  []slot
+	free   []int32
 
 	// What follows is the thread's own.
-	slots   []slot
-	free    []int32
 	again   []*Pair // have more to move than one turn allows
 	turn    []*Pair
-	pairs   map[*Pair]struct{}
+	fading  []*Pair
 	buffer  []byte
 	tickers []func(now time.Time) bool
 	now     time.Time
@@ -58,13 +59,16 @@ const (
 // ErrClosed: the loop has ended.
 var ErrClosed = errors.New("the relay has ended")
 
-// Start makes a loop in a network namespace.
+// Start makes a loop in a network namespace, or in the process's own (nil).
 func Start(n *space.Space) (*Loop, error) {
-	s, err := space.Open(n.File()) // a thread of its own: Do never returns before Close
-	if err != nil {
-		return nil, err
+	l := &Loop{epoll: -1, wake: -1, buffer: make([]byte, bufferSize), ended: make(chan struct{}), now: time.Now()}
+	var err error
+	if n != nil {
+		// A thread of its own: Do never returns before Close.
+		if l.space, err = space.Open(n.File()); err != nil {
+			return nil, err
+		}
 	}
-	l := &Loop{space: s, epoll: -1, wake: -1, buffer: make([]byte, bufferSize), pairs: map[*Pair]struct{}{}, ended: make(chan struct{}), now: time.Now()}
 	l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err == nil {
 		l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -76,7 +80,14 @@ func Start(n *space.Space) (*Loop, error) {
 		l.release()
 		return nil, fmt.Errorf("starting a relay: %w", err)
 	}
-	go l.space.Do(func() error { l.run(); return nil })
+	if l.space != nil {
+		go l.space.Do(func() error { l.run(); return nil })
+	} else {
+		go func() {
+			runtime.LockOSThread()
+			l.run()
+		}()
+	}
 	return l, nil
 }
 
@@ -86,18 +97,26 @@ func (l *Loop) release() {
 			unix.Close(fd)
 		}
 	}
-	l.space.Close()
+	if l.space != nil {
+		l.space.Close()
+	}
 }
 
 // Close resets all pairs and ends the thread. Other descriptors stay the callers'.
 func (l *Loop) Close() {
 	l.post(func() {
-		for p := range l.pairs {
+		l.mu.Lock()
+		l.closed = true // nobody joins any more
+		var pairs []*Pair
+		for _, s := range l.slots {
+			if end, ok := s.handler.(*side); ok && end == &end.pair.sides[0] {
+				pairs = append(pairs, end.pair)
+			}
+		}
+		l.mu.Unlock()
+		for _, p := range pairs {
 			p.Reset()
 		}
-		l.mu.Lock()
-		l.closed = true
-		l.mu.Unlock()
 	})
 	<-l.ended
 }
@@ -147,15 +166,31 @@ func (a alarm) Ready(uint32) {
 	}
 }
 
-// Add serves a descriptor, which stays the caller's. On the loop's thread only, as all that follows.
+// Add serves a descriptor, which stays the caller's. It may be called from any
+// goroutine, as Drop and Remove may; but what a handler does with its descriptor on the loop's
+// thread goes on until they return, and a little longer.
 func (l *Loop) Add(fd int, events uint32, h Handler) (Token, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	t := l.take(h)
-	event := unix.EpollEvent{Events: events, Fd: t.index, Pad: t.generation}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-		l.Drop(t)
-		return Token{}, fmt.Errorf("watching a socket: %w", err)
+	if err := l.control(unix.EPOLL_CTL_ADD, fd, events, t); err != nil {
+		l.drop(t)
+		return Token{}, err
 	}
 	return t, nil
+}
+
+// Modify has a descriptor watched for other events; what it is ready for already is one.
+func (l *Loop) Modify(fd int, events uint32, t Token) error {
+	return l.control(unix.EPOLL_CTL_MOD, fd, events, t)
+}
+
+func (l *Loop) control(op, fd int, events uint32, t Token) error {
+	event := unix.EpollEvent{Events: events, Fd: t.index, Pad: t.generation}
+	if err := epollControl(l.epoll, op, fd, &event); err != nil {
+		return fmt.Errorf("watching a socket: %w", err)
+	}
+	return nil
 }
 
 func (l *Loop) take(h Handler) Token {
@@ -171,6 +206,12 @@ func (l *Loop) take(h Handler) Token {
 
 // Drop forgets a descriptor, before the caller closes it: closing takes it out of epoll.
 func (l *Loop) Drop(t Token) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(t)
+}
+
+func (l *Loop) drop(t Token) {
 	if s := &l.slots[t.index]; s.generation == t.generation && s.handler != nil {
 		s.handler = nil
 		s.generation++
@@ -184,14 +225,12 @@ func (l *Loop) Remove(fd int, t Token) {
 	l.Drop(t)
 }
 
-// Tick calls f about once a second until it returns false.
+// Tick calls f about once a second until it returns false. On the loop's thread only, as
+// what follows.
 func (l *Loop) Tick(f func(now time.Time) bool) { l.tickers = append(l.tickers, f) }
 
 // Now is the time at which the events being handled were received.
 func (l *Loop) Now() time.Time { return l.now }
-
-// Buffer is 64 KB for use during one Ready.
-func (l *Loop) Buffer() []byte { return l.buffer }
 
 func (l *Loop) run() {
 	defer close(l.ended)
@@ -204,9 +243,9 @@ func (l *Loop) run() {
 			return
 		}
 		l.now = time.Now()
-		for _, e := range events[:max(n, 0)] {
-			if s := l.slots[e.Fd]; s.generation == e.Pad && s.handler != nil {
-				s.handler.Ready(e.Events)
+		for i := range max(n, 0) {
+			if h := l.handler(&events[i]); h != nil {
+				h.Ready(events[i].Events)
 			}
 		}
 		l.turn, l.again = l.again, l.turn[:0]
@@ -215,11 +254,24 @@ func (l *Loop) run() {
 			p.queued = false
 			p.pump()
 		}
+		if len(l.fading) > 0 {
+			l.fade()
+		}
 		if len(l.tickers) > 0 && l.now.Sub(ticked) >= tickPeriod {
 			ticked = l.now
 			l.tick()
 		}
 	}
+}
+
+// handler is whom an event is for; nil where that is gone.
+func (l *Loop) handler(e *unix.EpollEvent) Handler {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := &l.slots[e.Fd]; s.generation == e.Pad {
+		return s.handler
+	}
+	return nil
 }
 
 func (l *Loop) over() bool {
@@ -233,6 +285,8 @@ func (l *Loop) patience() int {
 	switch {
 	case len(l.again) > 0:
 		return 0
+	case len(l.fading) > 0:
+		return fadeStep
 	case len(l.tickers) > 0:
 		return int(tickPeriod / time.Millisecond)
 	}

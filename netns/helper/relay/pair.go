@@ -1,124 +1,182 @@
 package relay
 
 import (
-	"time"
+	"unsafe"
 
+	"github.com/skiff-containers/skiff/netns/helper/sock"
 	"golang.org/x/sys/unix"
 )
 
 // Pair is two TCP sockets whose streams are joined: what one receives the other
-// sends, an end of one stream is passed on while the other goes on, and so is a reset.
-// All of it belongs to the loop's thread.
+// sends, an end of one stream is passed on while the other goes on, and so is a reset, once
+// what was sent before it has arrived. It is made for being a part of its owner. From
+// Join on all of it belongs to the loop's thread.
 type Pair struct {
-	loop    *Loop
-	sides   [2]side
-	ways    [2]way // 0: from sides[0] to sides[1]
-	ended   func()
-	settled func() // nil once it was called
+	loop   *Loop
+	owner  Owner
+	budget *Budget
+	sides  [2]side
+	ways   [2]way // 0: from sides[0] to sides[1]
 
-	broken bool // one side could not be written to: it ends with a reset
-	ending bool // see End
-	closed bool
-	queued bool // in loop.again
+	settling bool // the second socket is being connected
+	broken   bool // it ends with a reset
+	fading   bool // see fade
+	faded    int
+	closed   bool
+	queued   bool // in loop.again
 }
 
 // side is one socket, watched edge by edge: what epoll told holds until EAGAIN.
 type side struct {
+	pair     *Pair
 	fd       int
 	token    Token
 	readable bool
+	last     bool // there is an end behind what can be read
 	writable bool
+	space    bool // whether it is writable is watched
+	left     bool // see Leave
 }
 
-// way is one direction. Bytes that were received and not yet sent lie in pipe or in
-// rest, never in both, and nothing more is received before they are gone.
-type way struct {
-	pipe *pipe
-	held int // bytes in pipe
-	rest []byte
-	bulk bool // the last read filled the buffer: worth a pipe
-	done bool
-}
-
-// sideEvents are all that concern a stream.
-const sideEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
-
-// Options are what the owner of a pair wants to hear of it. Both functions are called
-// on the loop's thread.
-type Options struct {
-	// Settled is called when the second socket is connected or cannot be, before Ended.
-	Settled func()
+// Owner hears of a pair on the loop's thread.
+type Owner interface {
+	// Settled is called when the second socket of [Loop.Connect] is connected or cannot
+	// be, before Ended.
+	Settled()
 	// Ended is called once, when both sockets are closed.
-	Ended func()
+	Ended()
 }
 
-// Join joins an established socket with one that is being connected (or is
-// connected): both non-blocking, and the pair's from now on, also where it fails.
-func (l *Loop) Join(established, connecting int, o Options) (*Pair, error) {
-	p := &Pair{loop: l, ended: o.Ended, settled: o.Settled}
-	p.sides[0].fd, p.sides[1].fd = established, connecting
-	for i := range p.sides {
-		token, err := l.Add(p.sides[i].fd, sideEvents, end{p, i})
-		if err != nil {
-			if i == 1 {
-				l.Drop(p.sides[0].token)
-			}
-			abort(established)
-			abort(connecting)
-			return nil, err
-		}
-		p.sides[i].token = token
+// sideEvents are all that concern a stream but for space in it, which is watched only
+// where there was none.
+const sideEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
+
+// Join joins two connected sockets. They are non-blocking, and the pair's from now on,
+// also where it fails; then nothing is called. It may be called from any goroutine: what
+// the pair does begins at once.
+func (l *Loop) Join(p *Pair, first, second int, b *Budget, o Owner) error {
+	return l.join(p, [2]int{first, second}, b, o)
+}
+
+// Connect is Join for a second socket that is still being connected.
+func (l *Loop) Connect(p *Pair, first, second int, b *Budget, o Owner) error {
+	p.settling = true
+	return l.join(p, [2]int{first, second}, b, o)
+}
+
+// join holds back the events of the first socket until both are watched.
+func (l *Loop) join(p *Pair, fds [2]int, b *Budget, o Owner) error {
+	p.loop, p.budget, p.owner = l, b, o
+	l.mu.Lock()
+	err := p.watch(fds)
+	l.mu.Unlock()
+	if err != nil {
+		sock.Abort(fds[0])
+		sock.Abort(fds[1])
 	}
-	l.pairs[p] = struct{}{}
-	return p, nil
+	return err
 }
 
-// end is the handler of one side.
-type end struct {
-	pair *Pair
-	side int
+func (p *Pair) watch(fds [2]int) error {
+	if p.loop.closed {
+		return ErrClosed
+	}
+	for i, fd := range fds {
+		s := &p.sides[i]
+		*s = side{pair: p, fd: fd, writable: true}
+		events := uint32(sideEvents)
+		if i == 1 && p.settling {
+			s.writable, s.space = false, true
+			events |= unix.EPOLLOUT
+		}
+		s.token = p.loop.take(s)
+		if err := p.loop.control(unix.EPOLL_CTL_ADD, fd, events, s.token); err != nil {
+			for j := range i + 1 {
+				p.loop.drop(p.sides[j].token)
+			}
+			p.closed = true
+			return err
+		}
+	}
+	return nil
 }
 
-func (e end) Ready(events uint32) {
-	p := e.pair
-	s := &p.sides[e.side]
-	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+// epollControl is epoll_ctl(2), which never waits.
+func epollControl(epoll, op, fd int, e *unix.EpollEvent) error {
+	if _, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(e)), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// Ready takes an event of one socket.
+func (s *side) Ready(events uint32) {
+	p := s.pair
+	if events&unix.EPOLLPRI != 0 {
+		s.urgent()
+	}
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.readable, s.last = true, true
+	}
+	if events&unix.EPOLLIN != 0 {
 		s.readable = true
 	}
 	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.writable = true
 	}
-	if e.side == 1 && p.settled != nil {
-		if !s.writable {
+	if p.settling {
+		if !p.sides[1].writable {
 			return
 		}
-		settled := p.settled
-		p.settled = nil
-		settled()
+		p.settling = false
+		p.owner.Settled()
 	}
 	p.pump()
 }
 
-// rounds is how much one pair may move before others get their turn.
+// urgent has a way go on behind urgent data: it comes in line from now on.
+func (s *side) urgent() {
+	w := &s.pair.ways[s.index()]
+	if !w.plain {
+		w.plain = true
+		sock.Set(s.fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1)
+	}
+}
+
+func (s *side) index() int {
+	if s == &s.pair.sides[0] {
+		return 0
+	}
+	return 1
+}
+
+// full notes that a socket takes no more, and has its space watched from now on; if
+// there is some already, that is the first event.
+func (s *side) full() {
+	s.writable = false
+	if s.space {
+		return
+	}
+	s.space = true
+	s.pair.loop.control(unix.EPOLL_CTL_MOD, s.fd, sideEvents|unix.EPOLLOUT, s.token)
+}
+
+// rounds is how many steps one pair may take before others have their turn.
 const rounds = 8
 
 func (p *Pair) pump() {
-	if p.closed || p.settled != nil {
+	if p.closed || p.settling || p.fading {
 		return
 	}
 	for range rounds {
 		moved := p.move(0)
-		moved = !p.closed && p.move(1) || moved
-		switch {
-		case p.closed:
+		moved = p.move(1) || moved
+		if p.ways[0].done && p.ways[1].done && !p.broken {
+			p.close(false)
 			return
-		case p.ways[0].done && p.ways[1].done:
-			p.close(p.broken)
-			return
-		case !moved:
-			if p.ending && !p.ways[1].holds() {
-				p.Reset() // without an end of its own: killed
-			}
+		}
+		if !moved {
+			p.rest()
 			return
 		}
 	}
@@ -128,158 +186,44 @@ func (p *Pair) pump() {
 	}
 }
 
-// move takes one way a step on; false where it has to wait or is done.
-func (p *Pair) move(i int) bool {
-	w, from, to := &p.ways[i], &p.sides[i], &p.sides[1-i]
-	if w.done {
-		return false
-	}
-	if !w.holds() {
-		if !from.readable {
-			w.free()
-			return false
-		}
-		if !p.fill(i, w, from, to) {
-			return false
+// rest is called when nothing moves: it waits, or it is at its end.
+func (p *Pair) rest() {
+	for i := range p.sides {
+		// Nothing more comes from who has left, and this was not said to be all.
+		if p.sides[i].left && !p.ways[i].done && !p.waits(i) {
+			p.ways[i].done, p.broken = true, true
 		}
 	}
-	if !to.writable {
-		return false
+	if !p.broken || p.waits(0) || p.waits(1) {
+		return
 	}
-	return p.flush(w, to)
+	if !p.unsent() {
+		p.close(true)
+		return
+	}
+	p.fading = true
+	p.loop.fading = append(p.loop.fading, p)
 }
 
-// fill receives. Small amounts go through the loop's buffer straight to the other side.
-func (p *Pair) fill(i int, w *way, from, to *side) bool {
-	if w.bulk && w.pipe == nil {
-		w.pipe = getPipe()
-	}
-	var n int
-	var err error
-	if w.pipe != nil {
-		var moved int64
-		moved, err = unix.Splice(from.fd, nil, w.pipe.write, nil, w.pipe.size, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		n = int(moved)
-		w.bulk = n >= bufferSize/4
-	} else {
-		n, err = unix.Read(from.fd, p.loop.buffer)
-		w.bulk = n == len(p.loop.buffer)
-	}
-	switch {
-	case err == unix.EINTR:
-		return true
-	case err == unix.EAGAIN:
-		from.readable = false
-		w.free()
-		return false
-	case err != nil:
-		p.Reset()
-		return false
-	case n == 0:
-		w.free()
-		w.done = true
-		unix.Shutdown(to.fd, unix.SHUT_WR)
-		return true
-	case w.pipe != nil:
-		w.held = n
-	default:
-		p.pass(w, to, p.loop.buffer[:n])
-	}
-	return true
+// waits tells whether a way that does not move has something to move.
+func (p *Pair) waits(i int) bool {
+	w := &p.ways[i]
+	return !w.done && (w.holds() || p.sides[i].readable)
 }
 
-// pass sends bytes of the loop's buffer; what does not go out is kept.
-func (p *Pair) pass(w *way, to *side, data []byte) {
-	for len(data) > 0 && to.writable {
-		n, err := unix.Write(to.fd, data)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
-			to.writable = false
-		case err != nil:
-			p.breakOff(w, to)
-			return
-		default:
-			data = data[n:]
-		}
-	}
-	if len(data) > 0 {
-		w.rest = append([]byte(nil), data...)
-	}
-}
-
-// flush sends what is held. It reports false where it has to wait.
-func (p *Pair) flush(w *way, to *side) bool {
-	if len(w.rest) > 0 {
-		rest := w.rest
-		w.rest = nil
-		p.pass(w, to, rest)
-		return len(w.rest) == 0
-	}
-	for w.held > 0 {
-		n, err := unix.Splice(w.pipe.read, nil, to.fd, nil, w.held, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
-			to.writable = false
-			return false
-		case err != nil || n == 0:
-			p.breakOff(w, to)
+// unsent tells whether a peer has not acknowledged all that was sent to it. A reset
+// would overtake that.
+func (p *Pair) unsent() bool {
+	for i := range p.sides {
+		if s := &p.sides[i]; !s.left && sock.Unsent(s.fd) {
 			return true
-		default:
-			w.held -= int(n)
 		}
 	}
-	return true
+	return false
 }
 
-// breakOff ends a way whose receiver takes no more. What that one sent before may
-// still be there to be read, such as the answer to a request that it did not want to the end.
-func (p *Pair) breakOff(w *way, to *side) {
-	w.rest = nil
-	w.free()
-	w.done, p.broken, to.readable = true, true, true
-}
-
-func (w *way) holds() bool { return w.held > 0 || len(w.rest) > 0 }
-
-func (w *way) free() {
-	if w.pipe != nil {
-		putPipe(w.pipe, w.held == 0)
-		w.pipe, w.held = nil, 0
-	}
-	w.bulk = false
-}
-
-// endLimit is how long the first socket's peer has for what End leaves it.
-const endLimit = 10 * time.Second
-
-// End lets the second socket's bytes that are here go out, takes nothing more from
-// the first one's, and closes the pair: the second one's peer has ended.
-func (p *Pair) End() {
-	if p.closed {
-		return
-	}
-	if p.settled != nil {
-		p.Reset()
-		return
-	}
-	p.ending = true
-	p.ways[0].free()
-	p.ways[0].rest, p.ways[0].done = nil, true
-	p.sides[1].readable = true // an edge may be on its way
-	p.pump()
-	if p.closed {
-		return
-	}
-	limit := p.loop.Now().Add(endLimit)
-	p.loop.Tick(func(now time.Time) bool {
-		if now.After(limit) {
-			p.Reset()
-		}
-		return !p.closed
-	})
-}
+// Closed tells whether both sockets are closed.
+func (p *Pair) Closed() bool { return p.closed }
 
 // Reset ends both connections with an RST.
 func (p *Pair) Reset() { p.close(true) }
@@ -289,30 +233,24 @@ func (p *Pair) close(reset bool) {
 		return
 	}
 	p.closed = true
-	delete(p.loop.pairs, p)
 	for i := range p.ways {
-		p.ways[i].free()
-		p.ways[i].rest = nil
+		p.discard(&p.ways[i])
 	}
+	p.loop.mu.Lock()
 	for i := range p.sides {
-		p.loop.Drop(p.sides[i].token)
-		if reset {
-			abort(p.sides[i].fd)
+		p.loop.drop(p.sides[i].token)
+	}
+	p.loop.mu.Unlock()
+	for i := range p.sides {
+		if s := &p.sides[i]; reset || s.left {
+			sock.Abort(s.fd)
 		} else {
-			unix.Close(p.sides[i].fd)
+			sock.Close(s.fd)
 		}
 	}
-	if settled := p.settled; settled != nil {
-		p.settled = nil
-		settled()
+	if p.settling {
+		p.settling = false
+		p.owner.Settled()
 	}
-	if p.ended != nil {
-		p.ended()
-	}
-}
-
-// abort closes a socket with an RST.
-func abort(fd int) {
-	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	unix.Close(fd)
+	p.owner.Ended()
 }

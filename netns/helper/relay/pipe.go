@@ -2,6 +2,7 @@ package relay
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,14 +18,63 @@ type pipe struct {
 // only). A connection has one while it moves bulk; the others' bytes are copied.
 const (
 	pipeSize  = 512 << 10
-	maxPipes  = 48
+	maxPipes  = 64
 	keepPipes = 4
 )
+
+// Budget bounds what the pairs of one container hold while their peers do not read. Its
+// zero value is an empty one; it may be shared by loops.
+type Budget struct {
+	pipes atomic.Int32
+	bytes atomic.Int64
+}
+
+const (
+	budgetPipes = 24
+	budgetBytes = 1 << 20
+	// mostBytes is for all containers together.
+	mostBytes = 4 << 20
+)
+
+var keptBytes atomic.Int64
+
+// roomFor tells whether n bytes more may be kept in memory.
+func (b *Budget) roomFor(n int) bool {
+	return b.bytes.Load()+int64(n) <= budgetBytes && keptBytes.Load()+int64(n) <= mostBytes
+}
+
+func (b *Budget) keep(n int) {
+	if n != 0 {
+		b.bytes.Add(int64(n))
+		keptBytes.Add(int64(n))
+	}
+}
+
+// takePipe gives a way a pipe, if there is one for it.
+func (p *Pair) takePipe(w *way) bool {
+	if w.pipe != nil {
+		return true
+	}
+	if p.budget.pipes.Add(1) <= budgetPipes {
+		w.pipe = getPipe()
+	}
+	if w.pipe == nil {
+		p.budget.pipes.Add(-1)
+	}
+	return w.pipe != nil
+}
 
 var pipes struct {
 	sync.Mutex
 	idle []*pipe
 	made int
+}
+
+// Pipes is how many there are, idle ones included.
+func Pipes() int {
+	pipes.Lock()
+	defer pipes.Unlock()
+	return pipes.made
 }
 
 // getPipe is nil where there are enough of them.

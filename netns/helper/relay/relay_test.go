@@ -59,14 +59,20 @@ func start(t *testing.T) *Loop {
 	return l
 }
 
+// owner is what hears of a pair's end.
+type owner chan struct{}
+
+func (o owner) Settled() {}
+func (o owner) Ended()   { close(o) }
+
 // joined is a connection through a pair, and what tells of its end.
 func joined(t *testing.T, l *Loop) (a, b *net.TCPConn, pair *Pair, ended chan struct{}) {
 	t.Helper()
 	a, first := tcpPair(t)
 	b, second := tcpPair(t)
 	ended = make(chan struct{})
-	var err error
-	l.Call(func() { pair, err = l.Join(first, second, Options{Settled: func() {}, Ended: func() { close(ended) }}) })
+	pair = &Pair{}
+	err := l.Connect(pair, first, second, &Budget{}, owner(ended))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,19 +127,20 @@ func TestRestingPairHoldsNoPipe(t *testing.T) {
 	})
 }
 
-// End delivers what is there already.
-func TestEnd(t *testing.T) {
+// Who has left is heard to the end.
+func TestLeave(t *testing.T) {
 	l := start(t)
 	a, b, pair, ended := joined(t, l)
 	b.Write([]byte("last words"))
 	b.CloseWrite()
-	l.Call(pair.End)
+	l.Call(func() { pair.Leave(1, time.Minute) })
 	if got, err := io.ReadAll(a); string(got) != "last words" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+	a.Close()
 	<-ended
 	_, _, pair, ended = joined(t, l)
-	l.Call(pair.End)
+	l.Call(func() { pair.Leave(1, time.Minute) })
 	<-ended // nobody closed it
 }
 

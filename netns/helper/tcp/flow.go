@@ -9,6 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/relay"
+	"github.com/skiff-containers/skiff/netns/helper/sock"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
 )
 
@@ -16,21 +18,21 @@ import (
 const (
 	dialling      = iota // the host's connect(2) is under way
 	admittedState        // connected; the SYN was written back, the handshake goes on in N
-	established          // both sockets are there: its worker's alone
+	established          // both sockets are there: its loop's alone
 )
 
-// The ends of a flow, and the ways from them.
-const (
-	container = iota
-	world
-)
+// container is the first socket of a flow's pair.
+const container = 0
 
 // flow is one connection.
 type flow struct {
+	relay.Pair // from the moment that it is established
+
+	path   *Path
 	key    key
 	member *member.Member
 	usage  *usage
-	worker *worker
+	loop   *relay.Loop
 	state  atomic.Int32
 
 	// While it is pending, under Path.mu.
@@ -39,22 +41,18 @@ type flow struct {
 	offload  tun.Offload
 	first    time.Time
 	deadline time.Time
+	world    int         // the host's socket; -1: not there
+	dialling relay.Token // zero: the loop does not wait for the dial
 
-	fd      [2]int  // container, world; -1: not there
-	way     [2]way  // from container, from world; like the following the worker's alone
-	watched [2]bool // whether an end has space is watched
-	fading  bool
-	left    bool // see worker.part
-
-	broken atomic.Bool // ends with a reset
+	inside int // the socket in N
 }
 
 // patience is how long a container may be silent that should have sent its SYN
 // again, or the last part of the handshake.
 const patience = 3 * time.Second
 
-func newFlow(k key, m *member.Member, packet *tun.Packet) *flow {
-	f := &flow{key: k, member: m, fd: [2]int{-1, -1}, first: time.Now()}
+func (p *Path) newFlow(k key, m *member.Member, packet *tun.Packet) *flow {
+	f := &flow{path: p, key: k, member: m, world: -1, first: time.Now()}
 	f.remember(packet)
 	return f
 }
@@ -100,21 +98,21 @@ func (p *Path) dial(f *flow, target netip.AddrPort) {
 		p.fail(f, err)
 		return
 	}
-	f.worker = p.workers[int(p.next.Add(1))%len(p.workers)]
+	f.loop = p.loops[int(p.next.Add(1))%len(p.loops)]
 	p.mu.Lock()
 	if p.pending[f.key] != f { // dropped meanwhile
 		p.mu.Unlock()
-		unix.Close(fd)
+		sock.Close(fd)
 		return
 	}
-	f.fd[world] = fd
+	f.world = fd
 	p.mu.Unlock()
 	if p.progress(f) {
 		return
 	}
 	p.mu.Lock()
 	if p.pending[f.key] == f {
-		err = f.worker.await(f)
+		f.dialling, err = f.loop.Add(fd, unix.EPOLLOUT|unix.EPOLLET, dial{f})
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -122,21 +120,22 @@ func (p *Path) dial(f *flow, target netip.AddrPort) {
 	}
 }
 
+// dial sees how a flow's dial ends.
+type dial struct{ *flow }
+
+func (d dial) Ready(uint32) { d.path.progress(d.flow) }
+
 // connect makes a socket in the host's network and has it connect, without waiting.
 func connect(target netip.AddrPort) (int, error) {
-	family := unix.AF_INET
-	if target.Addr().Is6() {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := sock.Open(target.Addr())
 	if err != nil {
 		return -1, err
 	}
 	if err = tune(fd); err == nil {
-		err = unix.Connect(fd, sockaddr(target))
+		err = sock.Connect(fd, target)
 	}
 	if err != nil && err != unix.EINPROGRESS {
-		unix.Close(fd)
+		sock.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -150,14 +149,15 @@ func (p *Path) progress(f *flow) bool {
 		p.mu.Unlock()
 		return true
 	}
-	err := unix.Connect(f.fd[world], sockaddr(f.target)) // says how the first one went
+	err := sock.Connect(f.world, f.target) // says how the first one went
 	switch err {
 	case unix.EALREADY, unix.EINPROGRESS:
 		p.mu.Unlock()
 		return false
 	case nil, unix.EISCONN:
-		if !toItself(f.fd[world], f.target) {
+		if !toItself(f.world, f.target) {
 			f.state.Store(admittedState)
+			f.forget()
 			packet, offload := f.packet, f.offload
 			p.mu.Unlock()
 			p.Device.WriteParts(offload, packet, nil)
@@ -173,14 +173,22 @@ func (p *Path) progress(f *flow) bool {
 	return true
 }
 
+// forget has the loop not wait for the dial any more. The caller holds Path.mu, or has claimed the flow.
+func (f *flow) forget() {
+	if f.dialling != (relay.Token{}) {
+		f.loop.Remove(f.world, f.dialling)
+		f.dialling = relay.Token{}
+	}
+}
+
 // toItself: where nobody listens at a port of the host's own that is also one for outgoing
 // connections, connect(2) may choose that very port and meet itself.
 func toItself(fd int, target netip.AddrPort) bool {
 	if target.Port() < 1024 {
 		return false
 	}
-	name, err := unix.Getsockname(fd)
-	return err == nil && addrPort(name) == target
+	name, err := sock.Name(fd)
+	return err == nil && name == target
 }
 
 // fail ends a pending flow whose dial failed.
@@ -196,46 +204,50 @@ func (p *Path) fail(f *flow, err error) {
 
 // abandon closes a flow that was claimed and has no socket in N.
 func (p *Path) abandon(f *flow) {
-	if fd := f.fd[world]; fd >= 0 {
-		if f.worker != nil {
-			f.worker.remove(fd)
-		}
-		abort(fd)
+	if f.world >= 0 {
+		f.forget()
+		sock.Abort(f.world)
 	}
-	p.leave(f)
+	p.gone(f)
 }
 
-// abort closes a socket with a reset.
-func abort(fd int) {
-	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	unix.Close(fd)
-}
-
-// accept takes the connection of an admitted flow, or has a worker wait for it.
+// accept takes the connection of an admitted flow, or has a loop wait for it.
 func (p *Path) accept(f *flow) {
 	family := f.family()
 	p.acceptAll(family)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending[f.key] == f {
-		p.workers[0].arm(p.listeners[family])
+		p.arm(family)
 	}
 }
 
-// arrived is for the worker that was armed.
-func (p *Path) arrived(family int) {
-	p.acceptAll(family)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.pending) > 0 {
-		p.workers[0].arm(p.listeners[family])
+// arm has the first loop look once for connections at a listener, those included that
+// are there already. While every handshake is over when its SYN was written, it is not woken
+// for them.
+func (p *Path) arm(family int) {
+	p.loops[0].Modify(p.listeners[family], unix.EPOLLIN|unix.EPOLLONESHOT, p.armed[family])
+}
+
+// arrivals are connections at a listener that was armed.
+type arrivals struct {
+	path   *Path
+	family int
+}
+
+func (a arrivals) Ready(uint32) {
+	a.path.acceptAll(a.family)
+	a.path.mu.Lock()
+	defer a.path.mu.Unlock()
+	if len(a.path.pending) > 0 {
+		a.path.arm(a.family)
 	}
 }
 
 // acceptAll takes the connections that a listener has.
 func (p *Path) acceptAll(family int) {
 	for {
-		fd, peer, err := unix.Accept4(p.listeners[family], unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, peer, err := sock.Accept(p.listeners[family])
 		switch err {
 		case nil:
 			p.admit(fd, peer)
@@ -248,42 +260,42 @@ func (p *Path) acceptAll(family int) {
 
 // admit joins an accepted connection with its dial. The socket's own address is where
 // the container wanted to go.
-func (p *Path) admit(fd int, peer unix.Sockaddr) {
-	name, err := unix.Getsockname(fd)
+func (p *Path) admit(fd int, peer netip.AddrPort) {
+	name, err := sock.Name(fd)
 	if err != nil {
-		abort(fd)
+		sock.Abort(fd)
 		return
 	}
-	k := key{addrPort(peer), addrPort(name)}
+	k := key{peer, name}
 	p.mu.Lock()
 	f := p.pending[k]
 	if f == nil || f.state.Load() != admittedState || !p.claim(f) {
 		p.mu.Unlock()
-		abort(fd) // its dial was given up, or it found the listener by itself
+		sock.Abort(fd) // its dial was given up, or it found the listener by itself
 		return
 	}
-	f.fd[container] = fd
-	f.packet = nil
+	f.packet, f.inside = nil, fd
 	p.live[k] = f
 	p.mu.Unlock()
-	if f.worker.establish(f) != nil {
-		f.worker.drop(func(other *flow) bool { return other == f })
+	if f.loop.Join(&f.Pair, fd, f.world, &f.usage.budget, f) != nil {
+		p.gone(f)
 	}
+	f.state.Store(established)
 }
 
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
-	if a.Addr().Is6() {
-		return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
-	}
-	return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
-}
+// Settled has nothing to say: both sockets of a flow are connected.
+func (f *flow) Settled() {}
 
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+// Ended is called when all is closed.
+func (f *flow) Ended() { f.path.gone(f) }
+
+// leave goes on with a flow whose container has left: what it has sent is still carried
+// to the world, whose answers are thrown away. The socket in N, which is there for what it
+// has received, sends nothing more, not even a reset.
+func (f *flow) leave() {
+	if f.Closed() {
+		return
 	}
-	return netip.AddrPort{}
+	sock.Set(f.inside, unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
+	f.Leave(container, leaveLimit)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/skiff-containers/skiff/netns/helper/sock"
 )
 
 // Connections are given up as dead after idle + count × interval seconds without a
@@ -66,11 +68,11 @@ func listener(family int, at unix.Sockaddr) (fd int, port uint16, err error) {
 		if err := unix.Listen(fd, backlog); err != nil {
 			return err
 		}
-		name, err := unix.Getsockname(fd)
+		name, err := sock.Name(fd)
 		if err != nil {
 			return err
 		}
-		port = addrPort(name).Port()
+		port = name.Port()
 		return nil
 	}()
 	if err != nil {
@@ -100,7 +102,7 @@ func tune(fd int) error {
 		{unix.SOL_TCP, unix.TCP_KEEPCNT, keepCount},
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 	} {
-		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+		if err := sock.Set(fd, o.level, o.name, o.value); err != nil {
 			return fmt.Errorf("tuning a socket: %w", err)
 		}
 	}

@@ -14,13 +14,14 @@
 // find its old self in. The rules that lead packets so are package firewall's.
 //
 // Nothing here waits: dials, accepts and transfers are steps that events drive, on a few
-// threads (workers). A flow costs two descriptors and some hundred octets, no
+// threads (package relay). A flow costs two descriptors and some hundred octets, no
 // goroutine and, while nothing moves, no pipe.
 package tcp
 
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/relay"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/netns/helper/tun"
 )
@@ -40,9 +42,8 @@ const (
 	maxFlows = 65536
 )
 
-// workerCount is how many threads carry data. They do so in the kernel, where each can
-// fill a core with some 25 Gbit/s; with fewer cores more of them get a fairer share.
-const workerCount = 4
+// maxLoops bounds the threads that carry data.
+const maxLoops = 4
 
 // Config is what a Path is made of.
 type Config struct {
@@ -56,11 +57,10 @@ type Path struct {
 	Config
 	port      uint16
 	listeners [2]int // IPv4, IPv6; -1: IPv6 is off
-	workers   []*worker
-	running   sync.WaitGroup
-	next      atomic.Uint32 // the worker that the next flow goes to
+	loops     []*relay.Loop
+	next      atomic.Uint32 // the loop that the next flow goes to
 	limit     int           // flows in all
-	pipes     atomic.Int32
+	armed     [2]relay.Token
 
 	inside sync.RWMutex // held by Handle, so that Close closes nothing under it
 
@@ -75,14 +75,14 @@ type Path struct {
 
 // usage is what a container has open.
 type usage struct {
-	flows int
-	pipes atomic.Int32
+	flows  int
+	budget relay.Budget
 }
 
 // key is a flow as the container sees it.
 type key struct{ src, dst netip.AddrPort }
 
-// Start makes the listeners in N and the workers. The caller then has the firewall
+// Start makes the listeners in N and the loops. The caller then has the firewall
 // lead SYNs from the device to ListenPort.
 func Start(c Config) (*Path, error) {
 	p := &Path{Config: c, pending: map[key]*flow{}, live: map[key]*flow{}, usage: map[string]*usage{}}
@@ -94,25 +94,23 @@ func Start(c Config) (*Path, error) {
 	if err := c.N.Do(p.listen); err != nil {
 		return nil, fmt.Errorf("listening for the kernel path: %w", err)
 	}
-	for range workerCount {
-		w, err := newWorker(p)
+	for range min(runtime.NumCPU(), maxLoops) {
+		l, err := relay.Start(nil)
 		if err != nil {
 			p.Close()
 			return nil, err
 		}
-		p.workers = append(p.workers, w)
+		p.loops = append(p.loops, l)
 	}
-	for _, l := range p.listeners {
+	for family, l := range p.listeners {
 		if l < 0 {
 			continue
 		}
-		if err := p.workers[0].watch(l, 0); err != nil {
+		var err error
+		if p.armed[family], err = p.loops[0].Add(l, 0, arrivals{p, family}); err != nil {
 			p.Close()
 			return nil, err
 		}
-	}
-	for _, w := range p.workers {
-		p.running.Go(w.run)
 	}
 	return p, nil
 }
@@ -179,7 +177,7 @@ func (p *Path) syn(packet *tun.Packet, t tun.TCP) {
 		p.reset(packet, t)
 		return
 	}
-	f := newFlow(k, m, packet)
+	f := p.newFlow(k, m, packet)
 	if p.enter(f) {
 		p.dial(f, target)
 	}
@@ -241,8 +239,8 @@ func (p *Path) claim(f *flow) bool {
 	return true
 }
 
-// leave forgets a flow that holds no descriptor any more.
-func (p *Path) leave(f *flow) {
+// gone forgets a flow that holds no descriptor any more.
+func (p *Path) gone(f *flow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.total--
@@ -288,21 +286,21 @@ func (p *Path) Leave(addr netip.Addr) {
 	of := func(f *flow) bool { return f.key.src.Addr() == addr }
 	p.abandonPending(of)
 	p.awaitEstablished(of)
-	some := false
-	for _, w := range p.workers {
-		<-w.order(func(f *flow) {
-			some = true
-			w.part(f)
-		}, of)
-	}
-	if !some {
-		return
-	}
-	time.AfterFunc(leaveLimit, func() {
-		for _, w := range p.workers {
-			w.order(w.overdue, of)
+	left := map[*relay.Loop][]*flow{}
+	p.mu.Lock()
+	for _, f := range p.live {
+		if of(f) {
+			left[f.loop] = append(left[f.loop], f)
 		}
-	})
+	}
+	p.mu.Unlock()
+	for loop, flows := range left {
+		loop.Call(func() {
+			for _, f := range flows {
+				f.leave()
+			}
+		})
+	}
 }
 
 // awaitEstablished waits for flows that are neither pending nor established yet.
@@ -358,12 +356,8 @@ func (p *Path) Close() {
 	}
 	p.awaitInside()
 	p.abandonPending(func(*flow) bool { return true })
-	for _, w := range p.workers {
-		w.stop()
-	}
-	p.running.Wait()
-	for _, w := range p.workers {
-		w.close()
+	for _, l := range p.loops {
+		l.Close()
 	}
 	for _, l := range p.listeners {
 		if l >= 0 {

@@ -10,13 +10,14 @@ import (
 
 func newAttach(p *program) *cobra.Command {
 	var o run.AttachOptions
+	chosen := selection{most: 1}
 	cmd := &cobra.Command{
 		Use:         "attach [OPTIONS] CONTAINER",
 		Short:       "Attach local standard input, output, and error streams to a running container",
 		Annotations: aliases("skiff container attach, skiff attach"),
 		Example: `  skiff attach shell                leave it again by Ctrl-P Ctrl-Q
   skiff attach --no-stdin web       only watch`,
-		Args:              exactArgs(1),
+		Args:              chosen.operands,
 		ValidArgsFunction: p.completeContainers(1, store.Running),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := p.engine()
@@ -26,13 +27,18 @@ func newAttach(p *program) *cobra.Command {
 			if o.DetachKeys == "" {
 				o.DetachKeys = p.dockerConfig().DetachKeys
 			}
-			return runAttach(cmd.Context(), e, p.streams, args[0], o)
+			ref, err := chosen.one(cmd.Context(), e, args)
+			if err != nil {
+				return err
+			}
+			return runAttach(cmd.Context(), e, p.streams, ref, o)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.DetachKeys, "detach-keys", "", "Override the key sequence for detaching a container")
 	flags.BoolVar(&o.NoStdin, "no-stdin", false, "Do not attach STDIN")
 	flags.BoolVar(&o.SigProxy, "sig-proxy", true, "Proxy all received signals to the process")
+	chosen.addLatest(cmd, "l")
 	completeFlag(cmd, "detach-keys", "ctrl-p,ctrl-q")
 	return cmd
 }

@@ -48,12 +48,36 @@ func TestWordsAreDockers(t *testing.T) {
 	}
 }
 
+// podmanWords are the flags that skiff has from podman, beside docker's.
+func podmanWords() (words []string) {
+	for command, flags := range map[string]string{
+		"attach":  "latest",
+		"inspect": "latest",
+		"kill":    "all cidfile latest",
+		"logs":    "color latest names",
+		"ls":      "no-heading noheading sort watch",
+		"port":    "all latest",
+		"ps":      "no-heading noheading sort watch",
+		"restart": "all cidfile filter latest running",
+		"rm":      "all cidfile depend filter ignore latest time",
+		"start":   "all filter latest sig-proxy",
+		"stop":    "all cidfile filter ignore latest",
+		"top":     "latest",
+		"wait":    "condition ignore interval latest",
+	} {
+		for flag := range strings.FieldsSeq(flags) {
+			words = append(words, command+" --"+flag)
+		}
+	}
+	return words
+}
+
 // ownWords are the commands and flags whose wording is skiff's own.
 func ownWords() []string {
-	return []string{
+	return append(podmanWords(),
 		"skiff inspect", "skiff version", "skiff login", "skiff logout", // speak of Docker, or of its daemon
 		"--tls-verify", "--progress", "--authfile", // podman's and buildkit's
 		"create --ignore", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's
 		"images --all", "ls --all", "create --pull", // docker's has a slip of the pen
-	}
+	)
 }

@@ -151,12 +151,18 @@ Aliases:
   skiff container stop, skiff stop
 
 Options:
+  -a, --all             Stop all running containers
+      --cidfile list    Read the container ID from the file
+  -f, --filter filter   Take the containers that meet the conditions
+  -i, --ignore          Ignore containers that are missing
+  -l, --latest          Take the container that was created last
   -s, --signal string   Signal to send to the container
   -t, --timeout int     Seconds to wait before killing the container
 
 Examples:
   skiff stop web
   skiff stop -t 60 database     a minute instead of ten seconds before SIGKILL
+  skiff stop --all
 `
 	if stdout() != want {
 		t.Errorf("got:\n%s", stdout())

@@ -18,20 +18,22 @@ type inspectOptions struct {
 	format string
 	kind   string // "container", "image", "network", or empty for whichever has that name
 	size   bool
+	chosen *selection // nil where no containers are inspected
 }
 
 func newInspect(p *program) *cobra.Command {
-	var o inspectOptions
+	o := inspectOptions{chosen: &selection{}}
 	cmd := &cobra.Command{
 		Use:   "inspect [OPTIONS] NAME|ID [NAME|ID...]",
 		Short: "Return low-level information on containers, images and networks",
 		Example: `  skiff inspect web
   skiff inspect -f '{{.State.Pid}}' web
   skiff inspect --type image -f '{{json .Config.Env}}' alpine`,
-		Args:              minArgs(1),
+		Args:              o.chosen.operands,
 		ValidArgsFunction: p.completeObjects(),
 	}
 	o.add(p, cmd)
+	o.chosen.addLatest(cmd, "l")
 	cmd.Flags().BoolVarP(&o.size, "size", "s", false, "Display total file sizes if the type is container")
 	kinds := []string{"container", "image", "network"}
 	cmd.Flags().Var(choice{&o.kind, kinds}, "type", "Only inspect objects of the given type")
@@ -40,15 +42,16 @@ func newInspect(p *program) *cobra.Command {
 }
 
 func newContainerInspect(p *program) *cobra.Command {
-	o := inspectOptions{kind: "container"}
+	o := inspectOptions{kind: "container", chosen: &selection{}}
 	cmd := &cobra.Command{
 		Use:               "inspect [OPTIONS] CONTAINER [CONTAINER...]",
 		Short:             "Display detailed information on one or more containers",
 		Example:           `  skiff container inspect -f '{{.State.Status}}' web`,
-		Args:              minArgs(1),
+		Args:              o.chosen.operands,
 		ValidArgsFunction: p.completeContainers(0),
 	}
 	o.add(p, cmd)
+	o.chosen.addLatest(cmd, "l")
 	cmd.Flags().BoolVarP(&o.size, "size", "s", false, "Display total file sizes")
 	return cmd
 }
@@ -73,6 +76,11 @@ func (o *inspectOptions) add(p *program, cmd *cobra.Command) {
 		e, err := p.engine()
 		if err != nil {
 			return err
+		}
+		if o.chosen != nil {
+			if args, err = o.chosen.names(cmd.Context(), e, args, nil); err != nil {
+				return err
+			}
 		}
 		return runInspect(cmd.Context(), e, p.streams, args, *o)
 	}

@@ -11,24 +11,32 @@ import (
 
 func newKill(p *program) *cobra.Command {
 	var signal string
+	var chosen selection
 	cmd := &cobra.Command{
 		Use:         "kill [OPTIONS] CONTAINER [CONTAINER...]",
 		Short:       "Kill one or more running containers",
 		Annotations: aliases("skiff container kill, skiff kill"),
 		Example: `  skiff kill web
   skiff kill -s HUP web     have it read its configuration again`,
-		Args:              minArgs(1),
+		Args:              chosen.operands,
 		ValidArgsFunction: p.completeContainers(0, store.Running),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := p.engine()
 			if err != nil {
 				return err
 			}
-			return runKill(cmd.Context(), e, p.streams, args, signal)
+			names, err := chosen.names(cmd.Context(), e, args, alive)
+			if err != nil {
+				return err
+			}
+			return runKill(cmd.Context(), e, p.streams, names, signal)
 		},
 	}
 	cmd.Flags().StringVarP(&signal, "signal", "s", "", "Signal to send to the container")
 	completeFlagBy(cmd, "signal", completions.Signals)
+	chosen.addAll(cmd, "a", "Signal all running containers")
+	chosen.addCIDFile(cmd)
+	chosen.addLatest(cmd, "l")
 	return cmd
 }
 

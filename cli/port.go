@@ -13,22 +13,54 @@ import (
 )
 
 func newPort(p *program) *cobra.Command {
-	return &cobra.Command{
+	chosen := selection{most: 1}
+	cmd := &cobra.Command{
 		Use:         "port CONTAINER [PRIVATE_PORT[/PROTO]]",
 		Short:       "List port mappings or a specific mapping for the container",
 		Annotations: aliases("skiff container port, skiff port"),
 		Example: `  skiff port web
   curl http://$(skiff port web 80 | head -n 1)/`,
-		Args:              rangeArgs(1, 2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if chosen.empty() {
+				return rangeArgs(1, 2)(cmd, args)
+			}
+			return chosen.operands(cmd, args)
+		},
 		ValidArgsFunction: p.completePort,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := p.engine()
 			if err != nil {
 				return err
 			}
-			return runPort(cmd.Context(), e, p.streams, args)
+			if chosen.empty() {
+				return runPort(cmd.Context(), e, p.streams, args)
+			}
+			names, err := chosen.names(cmd.Context(), e, args, alive)
+			if err != nil {
+				return err
+			}
+			return runPorts(cmd.Context(), e, p.streams, names)
 		},
 	}
+	chosen.addAll(cmd, "a", "Display the ports of all containers")
+	chosen.addLatest(cmd, "l")
+	return cmd
+}
+
+// runPorts lists the ports of several containers, each line with the container's id.
+func runPorts(ctx context.Context, e *run.Engine, s *streams, ids []string) error {
+	for _, id := range ids {
+		ports, err := e.Ports(ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, b := range ports {
+			if _, err := fmt.Fprintf(s.data(), "%s\t%s -> %s\n", shortID(id), netns.PortKey(b.ContainerPort, b.Protocol), hostPort(b)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func runPort(ctx context.Context, e *run.Engine, s *streams, args []string) error {

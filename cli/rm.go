@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/skiff-containers/skiff/run"
 	"github.com/skiff-containers/skiff/store"
@@ -11,7 +12,8 @@ import (
 )
 
 func newRm(p *program) *cobra.Command {
-	var o run.RemoveOptions
+	var o rmOptions
+	var chosen selection
 	cmd := &cobra.Command{
 		Use:         "rm [OPTIONS] CONTAINER [CONTAINER...]",
 		Aliases:     []string{"remove"},
@@ -19,18 +21,30 @@ func newRm(p *program) *cobra.Command {
 		Annotations: aliases("skiff container rm, skiff container remove, skiff rm"),
 		Example: `  skiff rm job
   skiff rm -f web                  also if it runs
-  skiff rm $(skiff ps -aq -f status=exited)`,
-		Args: minArgs(1),
+  skiff rm $(skiff ps -aq -f status=exited)
+  skiff rm -f -a -t 0              all there are, at once`,
+		Args: chosen.operands,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd); err != nil {
+				return err
+			}
 			e, err := p.engine()
 			if err != nil {
 				return err
 			}
-			return runRm(cmd.Context(), e, p.streams, args, o)
+			names, err := chosen.names(cmd.Context(), e, args, nil)
+			if err != nil {
+				return err
+			}
+			return runRm(cmd.Context(), e, p.streams, names, o.RemoveOptions, &chosen)
 		},
 	}
-	cmd.Flags().BoolVarP(&o.Force, "force", "f", false, "Force the removal of a running container (uses SIGKILL)")
-	cmd.Flags().BoolVarP(&o.Volumes, "volumes", "v", false, "Remove anonymous volumes associated with the container")
+	o.add(cmd)
+	chosen.addAll(cmd, "a", "Remove all containers")
+	chosen.addCIDFile(cmd)
+	chosen.addFilter(p, cmd, "")
+	chosen.addIgnore(cmd, "i")
+	chosen.addLatest(cmd, "")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if o.Force {
 			return p.completeContainers(0)(cmd, args, word)
@@ -40,9 +54,40 @@ func newRm(p *program) *cobra.Command {
 	return cmd
 }
 
-func runRm(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.RemoveOptions) error {
+type rmOptions struct {
+	run.RemoveOptions
+	link    bool
+	seconds *int
+}
+
+func (o *rmOptions) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&o.Depend, "depend", false, "Remove the containers too that share namespaces of it or require it")
+	flags.BoolVarP(&o.Force, "force", "f", false, "Force the removal of a running container (uses SIGKILL)")
+	flags.BoolVarP(&o.link, "link", "l", false, "Remove the specified link")
+	flags.VarP(optionalInt{&o.seconds}, "time", "t", "Seconds to wait for its end before SIGKILL, with --force")
+	flags.BoolVarP(&o.Volumes, "volumes", "v", false, "Remove anonymous volumes associated with the container")
+}
+
+func (o *rmOptions) check(cmd *cobra.Command) error {
+	switch {
+	case o.link:
+		return &hinted{errors.New("removing a link: a link goes with the container that has it"), "take the container out of the network by skiff network disconnect"}
+	case o.seconds != nil && !o.Force:
+		return badFlag(cmd, "--time needs --force")
+	case o.seconds != nil:
+		timeout := time.Duration(*o.seconds) * time.Second
+		o.Timeout = &timeout
+	}
+	return nil
+}
+
+func runRm(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.RemoveOptions, chosen *selection) error {
 	return each(s.data(), refs, func(ref string) (string, error) {
 		err := e.Remove(ctx, strings.TrimPrefix(ref, "/"), o)
+		if chosen.missing(err) == nil {
+			return ref, nil
+		}
 		if o.Force && errors.Is(err, store.ErrNoContainer) {
 			// As docker since 23: forced removal of what is not there is told, not failed.
 			s.say(cyan, "note:", err.Error())

@@ -13,17 +13,20 @@ type startOptions struct {
 	attach      bool
 	interactive bool
 	detachKeys  string
+	sigProxy    bool
 }
 
 func newStart(p *program) *cobra.Command {
 	var o startOptions
+	var chosen selection
 	cmd := &cobra.Command{
 		Use:         "start [OPTIONS] CONTAINER [CONTAINER...]",
 		Short:       "Start one or more stopped containers",
 		Annotations: aliases("skiff container start, skiff start"),
 		Example: `  skiff start web
-  skiff start -ai shell     and stay connected to it`,
-		Args:              minArgs(1),
+  skiff start -ai shell     and stay connected to it
+  skiff start --filter label=tier=front`,
+		Args:              chosen.operands,
 		ValidArgsFunction: p.completeContainers(0, store.Created, store.Exited),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := p.engine()
@@ -33,13 +36,24 @@ func newStart(p *program) *cobra.Command {
 			if o.detachKeys == "" && (o.attach || o.interactive) {
 				o.detachKeys = p.dockerConfig().DetachKeys
 			}
-			return runStart(cmd.Context(), e, p.streams, args, o)
+			if !cmd.Flags().Changed("sig-proxy") {
+				o.sigProxy = o.attach || o.interactive
+			}
+			names, err := chosen.names(cmd.Context(), e, args, ended)
+			if err != nil {
+				return err
+			}
+			return runStart(cmd.Context(), e, p.streams, names, o)
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.attach, "attach", "a", false, "Attach STDOUT/STDERR and forward signals")
 	flags.StringVar(&o.detachKeys, "detach-keys", "", "Override the key sequence for detaching a container")
 	flags.BoolVarP(&o.interactive, "interactive", "i", false, "Attach container's STDIN")
+	flags.BoolVar(&o.sigProxy, "sig-proxy", false, "Proxy received signals to the process (default true if attaching)")
+	chosen.addAll(cmd, "", "Start all containers that do not run")
+	chosen.addFilter(p, cmd, "f")
+	chosen.addLatest(cmd, "l")
 	completeFlag(cmd, "detach-keys", "ctrl-p,ctrl-q")
 	return cmd
 }
@@ -57,7 +71,7 @@ func runStart(ctx context.Context, e *run.Engine, s *streams, refs []string, o s
 		Streams:    s.forRun(),
 		NoStdin:    !o.interactive,
 		DetachKeys: o.detachKeys,
-		SigProxy:   true,
+		SigProxy:   o.sigProxy,
 	})
 	if err != nil {
 		return err

@@ -12,29 +12,40 @@ import (
 
 func newStop(p *program) *cobra.Command {
 	var o stopFlags
+	var chosen selection
 	cmd := &cobra.Command{
 		Use:         "stop [OPTIONS] CONTAINER [CONTAINER...]",
 		Short:       "Stop one or more running containers",
 		Annotations: aliases("skiff container stop, skiff stop"),
 		Example: `  skiff stop web
-  skiff stop -t 60 database     a minute instead of ten seconds before SIGKILL`,
-		Args:              minArgs(1),
+  skiff stop -t 60 database     a minute instead of ten seconds before SIGKILL
+  skiff stop --all`,
+		Args:              chosen.operands,
 		ValidArgsFunction: p.completeContainers(0, store.Running),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := p.engine()
 			if err != nil {
 				return err
 			}
-			return runStop(cmd.Context(), e, p.streams, args, o.options())
+			names, err := chosen.names(cmd.Context(), e, args, alive)
+			if err != nil {
+				return err
+			}
+			return runStop(cmd.Context(), e, p.streams, names, o.options(), &chosen)
 		},
 	}
 	o.add(cmd)
+	chosen.addAll(cmd, "a", "Stop all running containers")
+	chosen.addCIDFile(cmd)
+	chosen.addFilter(p, cmd, "f")
+	chosen.addIgnore(cmd, "i")
+	chosen.addLatest(cmd, "l")
 	return cmd
 }
 
-func runStop(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.StopOptions) error {
+func runStop(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.StopOptions, chosen *selection) error {
 	return each(s.data(), refs, func(ref string) (string, error) {
-		return ref, e.Stop(ctx, ref, o)
+		return ref, chosen.missing(e.Stop(ctx, ref, o))
 	})
 }
 

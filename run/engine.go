@@ -127,8 +127,10 @@ type StopOptions struct {
 
 // RemoveOptions say what to remove.
 type RemoveOptions struct {
-	Force   bool // kill it first where it runs
-	Volumes bool // accepted for anonymous volumes, which do not exist yet: none is ever made
+	Force   bool           // kill it first where it runs
+	Timeout *time.Duration // with Force, its stop signal and so long before SIGKILL; nil kills at once
+	Depend  bool           // those first that share a namespace of it or require it
+	Volumes bool           // accepted for anonymous volumes, which do not exist yet: none is ever made
 }
 
 // LogOptions select lines of a log.

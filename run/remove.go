@@ -19,6 +19,16 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 	if err != nil {
 		return err
 	}
+	if o.Depend {
+		if err := e.removeDependents(ctx, c, o); err != nil {
+			return err
+		}
+	}
+	if o.Force && o.Timeout != nil {
+		if err := e.stop(ctx, c, StopOptions{Timeout: o.Timeout}); err != nil && !errors.Is(err, store.ErrDamaged) {
+			return gone(err)
+		}
+	}
 	state, err := settle(ctx, c)
 	switch {
 	case errors.Is(err, store.ErrDamaged):

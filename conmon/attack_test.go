@@ -111,7 +111,7 @@ func TestStoppedExecDoesNotKeepTheContainer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := killer.Signal(t.Context(), int(unix.SIGKILL)); err != nil {
+			if err := killer.Signal(t.Context(), int(unix.SIGKILL), true); err != nil {
 				t.Error(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -219,7 +219,7 @@ func TestShimSurvivesNonsense(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Signal(t.Context(), int(unix.SIGKILL)); err != nil && !errors.Is(err, ErrGone) {
+	if err := client.Signal(t.Context(), int(unix.SIGKILL), true); err != nil && !errors.Is(err, ErrGone) {
 		t.Error(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Client is a connection to the shim of a running container. It is good for one
-// request: Attach, Exec, Signal or Wait.
+// request: Attach, Exec, Signal, Start or Wait.
 type Client struct{ conn *wire.Conn }
 
 // ErrGone says that no shim serves the container: it does not run.
@@ -89,13 +89,21 @@ func (c *Client) open(k wire.Kind, request any, files []*os.File) (*Session, err
 	return newSession(c.conn)
 }
 
+// Start has a container that waits for its next start by its policy started now, and
+// attaches to it from the beginning of that life. One that runs already is attached
+// to. The client must not be used again.
+func (c *Client) Start(a Attach) (*Session, error) {
+	return c.open(kindStart, a, nil)
+}
+
 // Signal sends a signal to the container's first process and returns when it was
 // sent, or with the context's error where the shim does not answer: processes of the
-// user's can stop it, those of a container on the host's PIDs among them.
-func (c *Client) Signal(ctx context.Context, signal int) error {
+// user's can stop it, those of a container on the host's PIDs among them. With last
+// the container's policy does not start it again.
+func (c *Client) Signal(ctx context.Context, signal int, last bool) error {
 	stop := context.AfterFunc(ctx, c.Close)
 	defer stop()
-	if err := c.conn.Send(kindSignal, SignalRequest{signal}); err != nil {
+	if err := c.conn.Send(kindSignal, SignalRequest{signal, last}); err != nil {
 		return errors.Join(ctx.Err(), gone(err))
 	}
 	k, body, _, err := c.conn.Recv()
@@ -236,7 +244,7 @@ func (s *Session) Resize(size Size) error { return gone(s.conn.Send(kindResize, 
 
 // Signal sends a signal to the session's process.
 func (s *Session) Signal(signal int) error {
-	return gone(s.conn.Send(kindSignal, SignalRequest{signal}))
+	return gone(s.conn.Send(kindSignal, SignalRequest{Signal: signal}))
 }
 
 // Close leaves the session. A container runs on; a process that Exec started

@@ -3,6 +3,7 @@ package conmon
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,45 +15,71 @@ import (
 // sendLimit bounds how long a client that does not read may hold up the shim's end.
 const sendLimit = 10 * time.Second
 
-// finish is the end of a container whose first process has exited. The order
-// matters: whoever hears that the container has ended finds its name free (with
-// --rm), its state written and its files no longer mounted (without).
-func (s *shim) finish(status unix.WaitStatus) {
-	if !s.ownPIDNamespace() {
+// finish is the end of a life, whose first process has exited. It comes back with the
+// next one, or with nil where the container has ended for good.
+func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
+	if s.sharedPIDs {
 		s.children.killOrphans()
 	}
-	s.target.drain()
-	s.listener.close()
-	s.network.end(true)
-	s.store.ReleaseAll(s.setup.Dir, s.setup.Container)
+	l.target.drain()
 	exited := Exited{Code: exitCode(status)}
+	s.tell("die", "exitCode", strconv.Itoa(exited.Code))
+	pause, again := s.decide(exited.Code, time.Since(s.state.StartedAt))
+	if !again {
+		s.listener.close()
+	}
+	s.network.end(true, again)
+	l.init.Close()
+	if again {
+		return s.again(l, exited, pause)
+	}
+	s.conclude(l, exited)
+	return nil
+}
+
+// conclude is the end of the container. The order matters: whoever hears that it has
+// ended finds its name free (with --rm), its state written and its files no longer
+// mounted (without).
+func (s *shim) conclude(l *life, exited Exited) {
+	s.listener.close()
+	s.network.close()
+	s.store.ReleaseAll(s.setup.Dir, s.setup.Container)
+	s.refuse(&Failure{Code: 125, Text: "the container has been stopped"})
 	if s.setup.AutoRemove {
-		gone := s.unlink()
-		exited.Removed = gone != nil
-		if gone != nil && s.mounted != nil { // the folder has moved, and the mount with it
-			s.mounted.Path = filepath.Join(gone.Path, filepath.Base(s.mounted.Path))
-		}
-		s.announce(exited)
-		s.unmount() // before deleting: a mounted overlay would be walked whole
-		s.delete(gone)
-		s.store.Leave(s.setup.Container)
+		s.remove(l, exited)
 		return
 	}
-	s.unmount()
+	s.unmount(l)
 	os.Remove(filepath.Join(s.setup.Dir, socketName))
 	s.state.Status, s.state.ExitCode, s.state.FinishedAt = store.Exited, exited.Code, time.Now().UTC()
+	s.state.UserStopped = s.stopped()
 	store.WriteState(s.setup.Dir, &s.state, store.Durable)
 	s.store.Leave(s.setup.Container)
 	s.alive.Close() // a start that follows the announcement finds it free
+	s.close()
 	s.announce(exited)
 }
 
-// abandon undoes a start that went wrong and says why.
-func (s *shim) abandon(err error) {
+// remove is the end of a --rm container.
+func (s *shim) remove(l *life, exited Exited) {
+	gone := s.unlink()
+	exited.Removed = gone != nil
+	if gone != nil && l != nil && l.mounted != nil { // the folder has moved, and the mount with it
+		l.mounted.Path = filepath.Join(gone.Path, filepath.Base(l.mounted.Path))
+	}
+	s.close()
+	s.announce(exited)
+	s.unmount(l) // before deleting: a mounted overlay would be walked whole
+	s.delete(gone)
+	s.store.Leave(s.setup.Container)
+}
+
+// abandon undoes a first start that went wrong and says why.
+func (s *shim) abandon(l *life, err error) {
 	why := failure(err)
 	s.listener.close()
-	s.network.end(false)
-	s.unmount()
+	s.network.end(false, false)
+	s.unmount(l)
 	var gone *store.Unlinked
 	if s.alive == nil { // another shim has the container, or it is gone
 		s.vanish()
@@ -74,10 +101,23 @@ func (s *shim) abandon(err error) {
 	s.delete(gone)
 }
 
-// announce tells every client that the container has ended.
+// close takes no more clients.
+func (s *shim) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
+
+// stopped tells whether a user asked for the end, and not the host that goes down.
+func (s *shim) stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last && !s.shutdown
+}
+
+// announce tells every client that a life has ended.
 func (s *shim) announce(exited Exited) {
 	s.mu.Lock()
-	s.over = true
 	clients := s.clients
 	s.clients = map[*wire.Conn]struct{}{}
 	s.mu.Unlock()
@@ -100,7 +140,9 @@ func (s *shim) unlink() *store.Unlinked {
 		return nil
 	}
 	gone, err := c.UnlinkNamed(s.setup.Name)
-	if err != nil && gone == nil {
+	if gone != nil {
+		s.tell("destroy")
+	} else if err != nil {
 		s.state.Status, s.state.FinishedAt = store.Exited, time.Now().UTC()
 		store.WriteState(s.setup.Dir, &s.state, store.Durable)
 	}
@@ -113,9 +155,9 @@ func (s *shim) delete(gone *store.Unlinked) {
 	}
 }
 
-func (s *shim) unmount() {
-	if s.mounted != nil {
-		s.mounted.Unmount()
-		s.mounted = nil
+func (s *shim) unmount(l *life) {
+	if l != nil && l.mounted != nil {
+		l.mounted.Unmount()
+		l.mounted = nil
 	}
 }

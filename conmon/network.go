@@ -160,8 +160,9 @@ func (n *network) isEnding() bool {
 }
 
 // end has the container detached: when it returns, its ports are free and its names
-// are gone.
-func (n *network) end(watched bool) {
+// are gone. Sockets that only the first helper may have had a right to are kept for
+// another start.
+func (n *network) end(watched, again bool) {
 	if n == nil {
 		return
 	}
@@ -178,10 +179,33 @@ func (n *network) end(watched bool) {
 		conn.AwaitEnd()
 	}
 	conn.Close()
-	n.keep(nil)
 	if n.namespace != nil {
 		n.namespace.Close()
+		n.namespace = nil
 	}
+	if !again {
+		n.close()
+	}
+}
+
+// close gives back what end has kept.
+func (n *network) close() {
+	if n != nil {
+		n.keep(nil)
+	}
+}
+
+// renew reaches a helper for another start. It returns before the container's namespace exists.
+func (n *network) renew() error {
+	if n == nil {
+		return nil
+	}
+	conn, err := n.connect()
+	if err != nil {
+		return err
+	}
+	n.conn, n.ending, n.gone = conn, false, make(chan struct{})
+	return nil
 }
 
 // networkFailure is a start that failed for the network's sake: docker's code, and

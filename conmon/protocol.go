@@ -1,6 +1,8 @@
 package conmon
 
 import (
+	"time"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/wire"
@@ -11,7 +13,7 @@ import (
 // first byte says what it is; the rest is JSON, or raw bytes for stream data.
 //
 //	run ── socketpair ── shim        the start: Setup, then as an attached client
-//	CLI ── <container>/shim.sock     Attach, Exec, Signal, Wait
+//	CLI ── <container>/shim.sock     Attach, Exec, Signal, Wait, Start
 //
 //	client                             shim
 //	  │ Setup | Attach | Exec | …  ──▶  │
@@ -38,7 +40,8 @@ const (
 	kindStderr // raw
 	kindExited
 	kindFailure
-	kindDone // empty: the answer to a Signal that opened the conversation
+	kindDone  // empty: the answer to a Signal that opened the conversation
+	kindStart // Attach
 )
 
 const stdinWindow = 4
@@ -58,6 +61,14 @@ type Setup struct {
 	AutoRemove bool
 	Init       bool
 	Log        store.LogConfig
+	Restart    store.RestartPolicy
+	StopSignal int
+	Health     *Health       // nil: none is asked for
+	Timeout    time.Duration // after which a life is killed; 0 is never
+	// Joined names the containers whose namespaces are shared, by the namespaces' type.
+	Joined map[specs.LinuxNamespaceType]string `json:",omitempty"`
+	// Attributes are what events tell of the container: its labels, name and image.
+	Attributes map[string]string
 	Seccomp    bool // seccomp.bpf lies in the folder
 	Attach     Attach
 	// Network says that the container has networks: the connection to the network
@@ -66,6 +77,14 @@ type Setup struct {
 	// Direct says which of stdin, stdout and stderr are passed as descriptors to be
 	// the container's own.
 	Direct [3]bool
+}
+
+// Health says how the container's health is asked for. All of it is set.
+type Health struct {
+	Args                                          []string
+	Interval, Timeout, StartPeriod, StartInterval time.Duration
+	Retries                                       int
+	OnFailure                                     string // "kill", "restart", "stop"; else nothing
 }
 
 // Attach says which streams a client wants, and its terminal's size.
@@ -79,6 +98,7 @@ type Size struct{ Rows, Columns uint16 }
 
 // ExecRequest asks for a further process in the container.
 type ExecRequest struct {
+	ID       string         // 64 hexadecimal digits; "" takes any
 	Process  *specs.Process // complete but for the user's ids and HOME
 	User     string         // "name|uid[:group|gid]"
 	GroupAdd []string
@@ -91,7 +111,10 @@ type ExecRequest struct {
 
 // SignalRequest sends a signal to a process: to the container's first one when it
 // opens a conversation, else to the one that the conversation is about.
-type SignalRequest struct{ Signal int }
+type SignalRequest struct {
+	Signal int
+	Last   bool // the container is to end: no policy starts it again
+}
 
 // Started says that the process was executed.
 type Started struct{ PID int } // in the caller's PID namespace
@@ -100,6 +123,7 @@ type Started struct{ PID int } // in the caller's PID namespace
 type Exited struct {
 	Code    int
 	Removed bool // --rm: the container is out of the store
+	Again   bool // its policy starts the container again
 }
 
 // Failure is an error of the shim's or the runtime's, in words for the user.

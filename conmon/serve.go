@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/userns"
 	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
@@ -99,6 +98,9 @@ func (s *shim) converse(c *wire.Conn) {
 		s.serveAttach(c, body)
 	case kindExec:
 		s.serveExec(c, body, files)
+	case kindStart:
+		wire.CloseAll(files)
+		s.serveStart(c, body)
 	case kindSignal:
 		wire.CloseAll(files)
 		s.serveSignal(c, body)
@@ -118,7 +120,8 @@ func (s *shim) converse(c *wire.Conn) {
 func (s *shim) serveSignal(c *wire.Conn, body []byte) {
 	request, err := wire.Decode[SignalRequest](body)
 	if err == nil {
-		err = s.target.signal(unix.Signal(request.Signal))
+		n := unix.Signal(request.Signal)
+		err = s.signal(n, request.Last || s.isLast(n))
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil // it is ending: the signal came in time, as far as anybody can tell
@@ -133,7 +136,20 @@ func (s *shim) serveSignal(c *wire.Conn, body []byte) {
 // serveAttach connects a further client to the container's streams.
 func (s *shim) serveAttach(c *wire.Conn, body []byte) {
 	attach, err := wire.Decode[Attach](body)
-	if err == nil && !s.target.serves(attach) {
+	if err != nil {
+		c.Send(kindFailure, failure(err))
+		c.Close()
+		return
+	}
+	s.attachTo(c, attach)
+}
+
+func (s *shim) attachTo(c *wire.Conn, attach Attach) {
+	l := s.current()
+	var err error
+	if l == nil {
+		err = errRestarting
+	} else if !l.target.serves(attach) {
 		err = &Failure{Code: 125, Text: "the container's output goes straight to the command that started it",
 			Hint: "start it with -d or -t, or without --rm, to attach to it later"}
 	}
@@ -145,13 +161,13 @@ func (s *shim) serveAttach(c *wire.Conn, body []byte) {
 	if !s.join(c) {
 		return
 	}
-	s.target.setSize(attach.Size)
-	if c.Send(kindStarted, Started{s.pid}) != nil {
+	l.target.setSize(attach.Size)
+	if c.Send(kindStarted, Started{l.pid}) != nil {
 		s.leave(c)
 		return
 	}
-	s.target.hub.add(c, attach)
-	s.attend(c, s.target, attach)
+	l.target.hub.add(c, attach)
+	s.attend(c, l.target, attach)
 }
 
 // serves tells whether an attached client would see what it asked for.
@@ -161,7 +177,7 @@ func (t *target) serves(a Attach) bool {
 
 // attend carries out what an attached client of the container says, until it leaves.
 func (s *shim) attend(c *wire.Conn, t *target, attach Attach) {
-	s.listenTo(c, t, attach)
+	s.listenTo(c, t, attach, true)
 	t.hub.remove(c)
 	// A terminal outlives whoever types into it: closing it would be a hang-up.
 	if attach.Stdin && s.setup.StdinOnce && t.console == nil {
@@ -170,9 +186,10 @@ func (s *shim) attend(c *wire.Conn, t *target, attach Attach) {
 	s.leave(c)
 }
 
-// listenTo reads a client's messages until it leaves. Input is written by a
+// listenTo reads a client's messages until it leaves; first says that they are for the
+// container's first process. Input is written by a
 // goroutine of its own, so that signals overtake input that nobody reads.
-func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach) {
+func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach, first bool) {
 	input := make(chan []byte, stdinWindow)
 	defer close(input)
 	go func() {
@@ -197,7 +214,7 @@ func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach) {
 				input <- append([]byte(nil), body...)
 			}
 		case kindStdinEOF:
-			if attach.Stdin && (s.setup.StdinOnce || t != s.target) {
+			if attach.Stdin && (s.setup.StdinOnce || !first) {
 				input <- nil
 			}
 		case kindResize:
@@ -206,10 +223,20 @@ func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach) {
 			}
 		case kindSignal:
 			if request, err := wire.Decode[SignalRequest](body); err == nil {
-				t.signal(unix.Signal(request.Signal))
+				s.pass(t, unix.Signal(request.Signal), first)
 			}
 		}
 	}
+}
+
+// pass sends a signal that an attached client got to the process it is attached to.
+func (s *shim) pass(t *target, n unix.Signal, first bool) {
+	if first && s.isLast(n) {
+		s.mu.Lock()
+		s.last = true
+		s.mu.Unlock()
+	}
+	t.signal(n)
 }
 
 // endInput closes a pipe. A terminal has no end of input of its own: the client's
@@ -244,113 +271,4 @@ func (s *shim) leave(c *wire.Conn) {
 	if known {
 		c.Close()
 	}
-}
-
-// serveExec starts a further process in the container and serves its client. When
-// the client leaves, the process is killed, unless it was asked to outlive it.
-func (s *shim) serveExec(c *wire.Conn, body []byte, files []*os.File) {
-	request, err := wire.Decode[ExecRequest](body)
-	if err != nil || request.Process == nil {
-		wire.CloseAll(files)
-		c.Send(kindFailure, &Failure{Code: 125, Text: "decoding the request: no process"})
-		c.Close()
-		return
-	}
-	t, pid, err := s.exec(c, &request, files)
-	if err != nil {
-		c.Send(kindFailure, failure(err))
-		c.Close()
-		return
-	}
-	t.hub.add(c, request.Attach)
-	c.Send(kindStarted, Started{pid})
-	t.pump()
-	if request.Detach {
-		c.Close()
-		<-t.ended
-		t.drain()
-		return
-	}
-	left := make(chan struct{})
-	go func() {
-		s.listenTo(c, t, request.Attach)
-		close(left)
-		t.hub.remove(c)
-		t.signal(unix.SIGKILL)
-	}()
-	status := <-t.ended
-	t.drain()
-	c.Send(kindExited, Exited{Code: exitCode(status)})
-	c.Close()
-	<-left
-}
-
-// exec starts the process of a client's request.
-func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (t *target, pid int, err error) {
-	var direct [3]*os.File
-	rest := files
-	for i, wanted := range request.Direct {
-		if wanted && len(rest) > 0 {
-			direct[i], rest = rest[0], rest[1:]
-		}
-	}
-	defer wire.CloseAll(files)
-	root := fmt.Sprintf("/proc/%d/root", s.pid)
-	if err := completeUser(request.Process, root, request.User, request.GroupAdd); err != nil {
-		return nil, 0, err
-	}
-	if request.Detach && !request.Process.Terminal {
-		if direct, err = nulls(direct); err != nil {
-			return nil, 0, err
-		}
-		defer wire.CloseAll(direct[:])
-	}
-	io, err := newStdio(request.Process, request.Attach.Stdin, direct)
-	if err != nil {
-		return nil, 0, err
-	}
-	io.own(request.Process.User)
-	defer io.closeTheirs()
-	seccomp := s.seccomp
-	if request.Unconfined {
-		seccomp = nil
-	}
-	request.Attach.Size.giveTo(request.Process)
-	g := &guard{stage: -1, init: int(s.init.Fd()), client: c}
-	defer g.release()
-	e := &oci.Exec{Init: s.init, Process: request.Process, Seccomp: seccomp, Stdio: io.theirs, Created: g.created}
-	var started *oci.Started
-	var ended <-chan unix.WaitStatus
-	s.onMainThread(func() {
-		ended, err = s.children.start(func() (int, error) {
-			var err error
-			if started, err = e.Start(); err != nil {
-				return 0, err
-			}
-			return started.Process.PID, nil
-		})
-	})
-	if err != nil {
-		io.closeOurs()
-		return nil, 0, err
-	}
-	pid = started.Process.PID
-	built := newTarget(io, started.Console, nil, ended, func(n unix.Signal) error { return s.children.signal(pid, n) })
-	return built, pid, nil
-}
-
-// nulls fills the streams of a detached process that nobody reads or writes.
-func nulls(direct [3]*os.File) ([3]*os.File, error) {
-	for i := range direct {
-		if direct[i] != nil {
-			continue
-		}
-		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-		if err != nil {
-			wire.CloseAll(direct[:])
-			return direct, err
-		}
-		direct[i] = null
-	}
-	return direct, nil
 }

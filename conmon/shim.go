@@ -33,29 +33,44 @@ func Stages() map[string]func() int {
 // It is root of the user's user namespace, in a mount namespace of its own and
 // the host's others, a session leader. Its parent is the command that started it,
 // soon dead. It mounts the root file system, starts the init stage (package oci)
-// and stays until the container has ended. Next comes nobody: it is the last.
+// and stays until the container has ended for good: by its policy it starts it again.
+// Next comes nobody: it is the last.
 type shim struct {
 	setup    Setup
 	store    *store.Store
 	control  *wire.Conn // to the one who started us
 	direct   [3]*os.File
 	alive    *os.File // the lock that says that we live; held by being open
-	mounted  *store.Mounted
-	spec     *specs.Spec
-	seccomp  []byte
 	children children
 	jobs     chan func() // run by the main goroutine, whose thread forks
 
+	sharedPIDs bool // the container has no PID namespace of its own
+
 	network  *network // nil: none, or the host's
 	listener *listener
-	target   *target  // the container's first process
-	init     *os.File // its pidfd
-	pid      int
-	state    store.State
+	policy   policy
+	state    store.State // the main goroutine's
 
-	mu      sync.Mutex
-	clients map[*wire.Conn]struct{} // who must be told the end
-	over    bool
+	mu       sync.Mutex
+	now      *life                   // nil where no first process runs
+	clients  map[*wire.Conn]struct{} // who must be told the end
+	starters []starter               // who wait for the next start
+	execs    []*running
+	last     bool          // somebody asked for the end: no other life follows
+	shutdown bool          // and that was the host
+	over     bool          // the container has ended for good
+	poke     chan struct{} // ends the pause between two lives
+}
+
+// life is the container from one start to the end of its first process.
+type life struct {
+	spec    *specs.Spec
+	seccomp []byte
+	mounted *store.Mounted
+	log     *logWriter
+	target  *target  // the container's first process
+	init    *os.File // its pidfd
+	pid     int
 }
 
 // shimMain is the entry of the stage. Its goroutine keeps the main thread: a
@@ -69,23 +84,36 @@ func shimMain() int {
 		children: children{known: map[int]chan unix.WaitStatus{}},
 		jobs:     make(chan func()),
 		clients:  map[*wire.Conn]struct{}{},
+		poke:     make(chan struct{}, 1),
 	}
 	if err := s.meet(); err != nil {
 		s.vanish()
 		return 125 // nobody to tell
 	}
-	if err := s.start(); err != nil {
-		s.abandon(err)
+	if err := s.hold(); err != nil {
+		s.abandon(nil, err)
 		return 1
 	}
-	ended := s.release()
+	l, err := s.begin()
+	if err != nil {
+		s.abandon(l, err)
+		return 1
+	}
+	s.release(l)
+	for l != nil {
+		l = s.finish(l, s.attendTo(l))
+	}
+	return 0
+}
+
+// attendTo runs what must run on the main thread until a life has ended.
+func (s *shim) attendTo(l *life) unix.WaitStatus {
 	for {
 		select {
 		case job := <-s.jobs:
 			job()
-		case status := <-ended:
-			s.finish(status)
-			return 0
+		case status := <-l.target.ended:
+			return status
 		}
 	}
 }
@@ -113,6 +141,7 @@ func (s *shim) meet() error {
 		return err
 	}
 	s.store = &store.Store{Root: s.setup.Root}
+	s.policy.RestartPolicy = s.setup.Restart
 	if s.setup.Network && len(files) >= 2 {
 		if s.network, err = s.newNetwork(files[0], files[1]); err != nil {
 			return err
@@ -137,7 +166,7 @@ const calm = 50 * time.Millisecond
 func (s *shim) handleSignals() {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM)
-	if !s.ownPIDNamespace() {
+	if s.sharedPIDs {
 		signal.Notify(signals, unix.SIGCHLD)
 		s.children.reapOrphans()
 	}
@@ -146,13 +175,22 @@ func (s *shim) handleSignals() {
 		case unix.SIGCHLD:
 			s.children.reapOrphans()
 		case unix.SIGTERM: // a log-out or shutdown: the container may end in its own way
-			s.target.signal(unix.SIGTERM)
+			s.shutDown()
 		}
 	}
 }
 
-// start brings the container up to the execution of its process.
-func (s *shim) start() (err error) {
+// shutDown ends the container as the host's end comes near: what its policy wants after
+// the next boot is still to be told then.
+func (s *shim) shutDown() {
+	s.mu.Lock()
+	s.shutdown = s.shutdown || !s.last
+	s.mu.Unlock()
+	s.signal(unix.SIGTERM, true)
+}
+
+// hold takes the container, which from then on is alive.
+func (s *shim) hold() (err error) {
 	if s.alive, err = store.HoldAlive(s.setup.Dir); err != nil {
 		if errors.Is(err, store.ErrRunning) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 			return &Failure{Code: 125, Text: "the container is running already"}
@@ -164,41 +202,56 @@ func (s *shim) start() (err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("leaving the host's mount propagation: %w", err)
 	}
-	if err := s.load(); err != nil {
-		return err
+	return nil
+}
+
+// begin brings the container up to the execution of its first process. Where that
+// goes wrong, what there is of the life comes back with the error.
+func (s *shim) begin() (*life, error) {
+	l := new(life)
+	if err := s.load(l); err != nil {
+		return l, err
 	}
-	return s.launch()
+	return l, s.launch(l)
 }
 
 // prepare makes the container's root and completes its config, while the init stage starts up.
-func (s *shim) prepare(io *stdio) (err error) {
-	if s.mounted, err = s.setup.Stack.Mount(); err != nil {
+func (s *shim) prepare(l *life, io *stdio) (err error) {
+	if l.mounted, err = s.setup.Stack.Mount(); err != nil {
 		return err
 	}
-	if err := completeUser(s.spec.Process, s.mounted.Path, s.setup.User, s.setup.GroupAdd); err != nil {
+	if err := completeUser(l.spec.Process, l.mounted.Path, s.setup.User, s.setup.GroupAdd); err != nil {
 		return err
 	}
-	io.own(s.spec.Process.User)
-	s.listener, err = listen(s.setup.Dir)
+	io.own(l.spec.Process.User)
+	if s.listener == nil {
+		s.listener, err = listen(s.setup.Dir)
+	}
 	return err
 }
 
 // load reads what run has written for the runtime.
-func (s *shim) load() error {
+func (s *shim) load(l *life) error {
 	config, err := os.ReadFile(filepath.Join(s.setup.Dir, "config.json"))
 	if err != nil {
 		return fmt.Errorf("reading the OCI config: %w", err)
 	}
-	if s.spec, err = oci.DecodeSpec(config); err != nil {
+	if l.spec, err = oci.DecodeSpec(config); err != nil {
 		return err
 	}
-	if s.spec.Process == nil || s.spec.Linux == nil {
+	if l.spec.Process == nil || l.spec.Linux == nil {
 		return fmt.Errorf("reading config.json: no process or no linux part")
+	}
+	s.sharedPIDs = sharesPIDs(l.spec)
+	if s.state.RestartCount > 0 {
+		if err := s.rejoin(l.spec); err != nil {
+			return err
+		}
 	}
 	if !s.setup.Seccomp {
 		return nil
 	}
-	if s.seccomp, err = os.ReadFile(filepath.Join(s.setup.Dir, "seccomp.bpf")); err != nil {
+	if l.seccomp, err = os.ReadFile(filepath.Join(s.setup.Dir, "seccomp.bpf")); err != nil {
 		return fmt.Errorf("reading the seccomp filter: %w", err)
 	}
 	return nil
@@ -227,27 +280,25 @@ func completeUser(process *specs.Process, root, user string, groups []string) er
 }
 
 // launch starts the first process and records that it runs.
-func (s *shim) launch() error {
-	if !s.ownPIDNamespace() {
+func (s *shim) launch(l *life) (err error) {
+	if s.sharedPIDs {
 		if err := s.children.adoptOrphans(); err != nil {
 			return err
 		}
 	}
-	var log *logWriter
 	if s.setup.Log.Type != "none" && s.direct[1] == nil && s.direct[2] == nil {
-		var err error
-		if log, err = openLog(s.setup.Dir, s.setup.Log.Config); err != nil {
+		if l.log, err = openLog(s.setup.Dir, s.setup.Log.Config); err != nil {
 			return err
 		}
 	}
-	io, err := newStdio(s.spec.Process, s.setup.OpenStdin, s.direct)
+	io, err := newStdio(l.spec.Process, s.setup.OpenStdin, s.direct)
 	if err != nil {
 		return err
 	}
 	defer io.closeTheirs()
-	s.setup.Attach.Size.giveTo(s.spec.Process)
-	launch := &oci.Launch{Spec: s.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: s.seccomp, Stdio: io.theirs, Init: s.setup.Init,
-		Prepare: func() error { return s.prepare(io) }, Created: s.identify}
+	s.setup.Attach.Size.giveTo(l.spec.Process)
+	launch := &oci.Launch{Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
+		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }}
 	if s.network != nil {
 		launch.Forked, launch.Gate = s.network.begin, s.network.await
 	}
@@ -263,8 +314,8 @@ func (s *shim) launch() error {
 		io.closeOurs()
 		return err
 	}
-	s.pid = started.Process.PID
-	s.target = newTarget(io, started.Console, log, ended, func(n unix.Signal) error { return s.children.signal(s.pid, n) })
+	l.pid = started.Process.PID
+	l.target = newTarget(io, started.Console, l.log, ended, func(n unix.Signal) error { return s.children.signal(l.pid, n) })
 	return s.record()
 }
 
@@ -272,12 +323,12 @@ func (s *shim) launch() error {
 // its program: should the shim be killed from here on, the next command knows whom
 // to end. Only a parent-death signal covers the time before, and a set-id program
 // would be free of that.
-func (s *shim) identify(pid int) error {
+func (s *shim) identify(l *life, pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return fmt.Errorf("opening process %d: %w", pid, err)
 	}
-	s.init = os.NewFile(uintptr(fd), "init")
+	l.init = os.NewFile(uintptr(fd), "init")
 	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
 		return err
 	}
@@ -290,7 +341,7 @@ func (s *shim) identify(pid int) error {
 
 // record writes that the container runs. From here on exec and attach are served.
 func (s *shim) record() error {
-	s.state.Status, s.state.StartedAt = store.Running, time.Now().UTC()
+	s.state.Status, s.state.StartedAt, s.state.Error = store.Running, time.Now().UTC(), ""
 	return store.WriteState(s.setup.Dir, &s.state, s.durability())
 }
 
@@ -298,28 +349,39 @@ func (s *shim) durability() store.Durability {
 	return store.Durability(!s.setup.AutoRemove)
 }
 
-func (s *shim) ownPIDNamespace() bool {
-	return slices.ContainsFunc(s.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+// sharesPIDs tells whether the container has no PID namespace of its own.
+func sharesPIDs(spec *specs.Spec) bool {
+	return !slices.ContainsFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
 		return n.Type == specs.PIDNamespace && n.Path == ""
 	})
 }
 
 // release tells the starter that the process was executed and begins to serve.
-func (s *shim) release() (ended <-chan unix.WaitStatus) {
+func (s *shim) release(l *life) {
 	wire.CloseAll(s.direct[:])
+	s.direct = [3]*os.File{}
+	s.tell("start")
+	s.now = l // nobody else looks yet
 	s.join(s.control)
-	s.target.hub.add(s.control, s.setup.Attach)
-	if s.control.Send(kindStarted, Started{s.pid}) != nil {
+	l.target.hub.add(s.control, s.setup.Attach)
+	if s.control.Send(kindStarted, Started{l.pid}) != nil {
 		s.leave(s.control)
 	}
-	s.target.pump() // after the word that it started, which comes first
-	go s.attend(s.control, s.target, s.setup.Attach)
+	l.target.pump() // after the word that it started, which comes first
+	go s.attend(s.control, l.target, s.setup.Attach)
 	go s.listener.serve(s.converse)
 	if s.network != nil {
 		go s.network.watch()
 	}
 	time.AfterFunc(calm, s.handleSignals)
-	return s.target.ended
+}
+
+// current is the life that the container is in; nil where its first process has
+// ended and none has followed yet.
+func (s *shim) current() *life {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
 }
 
 // onMainThread runs f where children may be forked, and returns when it has run.

@@ -42,13 +42,32 @@ func (e *Engine) attach(ctx context.Context, c *store.Container, r *store.Record
 	return p.run(ctx)
 }
 
-// dial connects to the shim of a container that must be running.
+// dial connects to the shim of a container that must have processes, which run.
 func (e *Engine) dial(ctx context.Context, c *store.Container, r *store.Record, what string) (*conmon.Client, error) {
 	state, err := settle(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if !state.Alive() {
+	switch state.Status {
+	case store.Paused:
+		return nil, &userns.HostError{What: fmt.Sprintf("cannot %s container %q: it is paused", what, r.Name), Hint: "skiff unpause " + r.Name}
+	case store.Restarting:
+		return nil, &userns.HostError{What: fmt.Sprintf("cannot %s container %q: it is restarting", what, r.Name), Hint: "wait until it is running"}
+	}
+	return dialState(c, r, what, state)
+}
+
+// dialUp connects to the shim of a container that has one.
+func (e *Engine) dialUp(ctx context.Context, c *store.Container, r *store.Record, what string) (*conmon.Client, error) {
+	state, err := settle(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return dialState(c, r, what, state)
+}
+
+func dialState(c *store.Container, r *store.Record, what string, state *store.State) (*conmon.Client, error) {
+	if !state.Up() {
 		return nil, notRunning(r, what, conmon.ErrGone)
 	}
 	client, err := conmon.Dial(c)

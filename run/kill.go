@@ -34,7 +34,7 @@ func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
 	if err != nil {
 		return err
 	}
-	client, err := e.dial(ctx, c, r, "kill")
+	client, err := e.dialUp(ctx, c, r, "kill")
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (e *Engine) Kill(ctx context.Context, ref, signal string) error {
 		return e.kill(ctx, c)
 	}
 	defer client.Close()
-	err = client.Signal(ctx, number)
+	err = client.Signal(ctx, number, false) // whether it asks for the end the shim knows
 	if err == nil {
 		e.emit(r, "kill", "signal", strconv.Itoa(number))
 	}
@@ -82,7 +82,7 @@ func gone(err error) error {
 	return err
 }
 
-// signalAndWait sends a signal to a container and waits for its end, at most so
+// signalAndWait sends a signal to a container that is to end and waits for that, at most so
 // long (negative: without end). ended tells whether it has; context.DeadlineExceeded
 // is the error where the time was too short.
 func (e *Engine) signalAndWait(ctx context.Context, c *store.Container, signal int, limit time.Duration) (ended bool, err error) {
@@ -106,14 +106,17 @@ func (e *Engine) signalAndWait(ctx context.Context, c *store.Container, signal i
 	if r != nil {
 		e.emit(r, "kill", "signal", strconv.Itoa(signal))
 	}
-	_, err = waiter.Wait(ctx)
+	exited, err := waiter.Wait(ctx)
 	if errors.Is(err, conmon.ErrGone) {
 		return true, settled(c)
 	}
-	return err == nil, err
+	if err == nil && exited.Again { // the signal came between two lives, of which the first was told
+		_, err = waitEnd(ctx, c)
+	}
+	return err == nil, gone(err)
 }
 
-// sendSignal is no error where the container ends meanwhile.
+// sendSignal sends a signal after which no policy starts the container again. It is no error where the container ends meanwhile.
 func sendSignal(ctx context.Context, c *store.Container, signal int) error {
 	client, err := conmon.Dial(c)
 	if errors.Is(err, conmon.ErrGone) {
@@ -123,7 +126,7 @@ func sendSignal(ctx context.Context, c *store.Container, signal int) error {
 		return err
 	}
 	defer client.Close()
-	if err := client.Signal(ctx, signal); err != nil && !errors.Is(err, conmon.ErrGone) {
+	if err := client.Signal(ctx, signal, true); err != nil && !errors.Is(err, conmon.ErrGone) {
 		return err
 	}
 	return nil

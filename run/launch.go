@@ -62,6 +62,7 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 	if err != nil {
 		return nil, err
 	}
+	live(&setup, r)
 	helper, err := n.files()
 	if err != nil {
 		return nil, err

@@ -91,7 +91,10 @@ func (p *plan) config(o *CreateOptions, image *store.ImageConfig, detached bool)
 	} else if _, err := ParseSignal(c.StopSignal); err != nil {
 		return err
 	}
-	c.StopTimeout = o.StopTimeout
+	c.StopTimeout, c.Timeout = o.StopTimeout, o.Timeout
+	if c.Healthcheck, err = o.healthcheck(image.Healthcheck); err != nil {
+		return err
+	}
 	c.Image, c.Volumes = o.Image, image.Volumes
 	c.Tty, c.OpenStdin = o.TTY, o.Interactive
 	return attachments(c, o.Attach, detached)
@@ -147,11 +150,14 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	h := &p.record.HostConfig
 	*h = store.HostConfig{
 		AutoRemove: o.AutoRemove, NetworkMode: string(p.network.Mode), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
-		GroupAdd: o.GroupAdd, Init: o.Init, ContainerIDFile: o.CIDFile, RestartPolicy: store.RestartPolicy{Name: "no"},
+		GroupAdd: o.GroupAdd, Init: o.Init, ContainerIDFile: o.CIDFile,
 		DNS: p.network.DNS.Servers, DNSSearch: p.network.DNS.Search, DNSOptions: p.network.DNS.Options,
 		ExtraHosts: p.network.Hosts, Links: p.network.Links, Sysctls: p.network.Sysctls,
 	}
 	if err := p.isolation(s, o); err != nil {
+		return err
+	}
+	if h.RestartPolicy, err = parseRestart(o.Restart, o.AutoRemove); err != nil {
 		return err
 	}
 	if h.CapAdd, err = normalCapabilities(o.CapAdd, "cap-add"); err != nil {

@@ -35,9 +35,9 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 		return removeDamaged(c, o.Force, err)
 	case err != nil:
 		return err
-	case state.Alive() && !o.Force:
+	case state.Up() && !o.Force:
 		return stillRunning(c, ref)
-	case state.Alive():
+	case state.Up():
 		if err := e.kill(ctx, c); err != nil {
 			return err
 		}

@@ -17,12 +17,12 @@ const (
 )
 
 // settle returns the state of a container, waiting where it is about to end. A
-// state of Running then means that the shim listens, or does not answer at all.
+// state that is Up then means that the shim listens, or does not answer at all.
 func settle(ctx context.Context, c *store.Container) (*store.State, error) {
 	deadline := time.Now().Add(settleLimit)
 	for {
 		state, err := c.State()
-		if err != nil || !state.Alive() {
+		if err != nil || !state.Up() {
 			return state, err
 		}
 		client, err := conmon.Dial(c)

@@ -32,17 +32,29 @@ func (e *Engine) start(ctx context.Context, c *store.Container, r *store.Record)
 	return nil
 }
 
-// launchAgain is launch for a container that may be at its very end still.
+// launchAgain is launch for a container that may be at its very end still, or between two lives.
 func (e *Engine) launchAgain(ctx context.Context, c *store.Container, r *store.Record, attach conmon.Attach) (*conmon.Session, error) {
 	session, err := e.launch(c, r, attach, [3]*os.File{})
 	if !errors.Is(err, store.ErrRunning) {
 		return session, err
 	}
 	state, settleErr := settle(ctx, c)
-	if settleErr != nil || state.Alive() {
+	switch {
+	case settleErr != nil || state.Alive():
 		return nil, err
+	case state.Status == store.Restarting:
+		return wake(c, attach)
 	}
 	return e.launch(c, r, attach, [3]*os.File{})
+}
+
+// wake has a container that waits for its next start by its policy started now.
+func wake(c *store.Container, attach conmon.Attach) (*conmon.Session, error) {
+	client, err := conmon.Dial(c)
+	if err != nil {
+		return nil, err
+	}
+	return client.Start(attach)
 }
 
 // StartAttached starts a container and stays with it until it has ended or the

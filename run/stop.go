@@ -25,7 +25,7 @@ func (e *Engine) Stop(ctx context.Context, ref string, o StopOptions) error {
 
 func (e *Engine) stop(ctx context.Context, c *store.Container, o StopOptions) (err error) {
 	state, err := settle(ctx, c)
-	if err != nil || !state.Alive() {
+	if err != nil || !state.Up() {
 		return err
 	}
 	r, err := c.Record()

@@ -48,7 +48,7 @@ func waitEnd(ctx context.Context, c *store.Container) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !state.Alive() {
+		if !state.Up() {
 			return state.ExitCode, nil
 		}
 		client, err := conmon.Dial(c)

@@ -46,6 +46,7 @@ type ImageConfig struct {
 	WorkingDir   string              `json:",omitempty"`
 	Labels       map[string]string   `json:",omitempty"`
 	StopSignal   string              `json:",omitempty"`
+	Healthcheck  *Healthcheck        `json:",omitempty"` // Docker's addition to the OCI config
 }
 
 // Errors about images that callers tell apart.

@@ -134,6 +134,8 @@ type HostConfig struct {
 	UsernsMode      string            // "" (U itself), "host" (the same, said), "keep-id[:uid=,gid=,size=]", "nomap" or "auto[:…]"
 	CgroupnsMode    string            // "private" or "host"
 	CgroupParent    string            `json:",omitempty"` // a slice, or a path of cgroupfs
+	CgroupConf      map[string]string `json:",omitempty"` // files of cgroup v2 and what to write to them (podman run --cgroup-conf)
+	StrictLimits    bool              `json:",omitempty"` // a limit that cannot be set keeps the container from starting
 	Annotations     map[string]string `json:",omitempty"`
 	OomScoreAdj     int
 	Runtime         string   // "" and "skiff" are the built-in one; else the name or path of another OCI runtime
@@ -256,3 +258,7 @@ type State struct {
 
 // Alive tells whether the container has processes: it runs, or is paused.
 func (s *State) Alive() bool { return s.Status == Running || s.Status == Paused }
+
+// Up tells whether a shim has the container: it has processes, or waits to be
+// started again.
+func (s *State) Up() bool { return s.Alive() || s.Status == Restarting }

@@ -71,7 +71,7 @@ func (c *Container) readState() (*State, error) {
 
 // unfinished: a shim must be there to bring it to its end.
 func (s *State) unfinished() bool {
-	return s.Alive() || s.Status == Restarting || s.Status == Created && s.Init.PID != 0
+	return s.Up() || s.Status == Created && s.Init.PID != 0
 }
 
 // lock takes the lock of the container: a flock on its folder, which comes and
@@ -107,7 +107,7 @@ func (c *Container) bury() (*State, error) {
 	state.Cgroup = nil
 	state.Status, state.ExitCode, state.FinishedAt = Exited, 137, time.Now().UTC()
 	state.Error = "the shim was killed"
-	if state.Init.Boot != bootID() {
+	if state.Shim.Boot != bootID() {
 		state.Error = "the machine was restarted"
 	}
 	if err := WriteState(c.Dir, state, Durable); err != nil {

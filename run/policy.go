@@ -1,0 +1,84 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/conmon"
+	"github.com/skiff-containers/skiff/store"
+)
+
+// The restart policies.
+const (
+	restartNo            = "no"
+	restartAlways        = "always"
+	restartUnlessStopped = "unless-stopped"
+	restartOnFailure     = "on-failure"
+)
+
+// parseRestart reads --restart: a policy's name, and after a colon how often
+// on-failure starts the container again.
+func parseRestart(text string, autoRemove bool) (p store.RestartPolicy, err error) {
+	name, count, counted := strings.Cut(text, ":")
+	p.Name = name
+	switch {
+	case text == "":
+		p.Name = restartNo
+	case name == "":
+		return p, errors.New("invalid restart policy format: no policy provided before colon")
+	}
+	if count != "" {
+		if p.MaximumRetryCount, err = strconv.Atoi(count); err != nil {
+			return p, errors.New("invalid restart policy format: maximum retry count must be an integer")
+		}
+	}
+	switch p.Name {
+	case restartNo, restartAlways, restartUnlessStopped:
+		if counted && p.MaximumRetryCount != 0 {
+			return p, errors.New("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+		}
+	case restartOnFailure:
+		if p.MaximumRetryCount < 0 {
+			return p, errors.New("invalid restart policy: maximum retry count cannot be negative")
+		}
+	default:
+		return p, fmt.Errorf("invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'", p.Name)
+	}
+	if autoRemove && p.Name != restartNo {
+		return p, errors.New("conflicting options: cannot specify both --restart and --rm")
+	}
+	return p, nil
+}
+
+// longestAttributes bounds what a shim is told of labels, for its events.
+const longestAttributes = 32 << 10
+
+// live tells the shim what a container's life beyond its first process needs.
+func live(setup *conmon.Setup, r *store.Record) {
+	setup.Restart = r.HostConfig.RestartPolicy
+	setup.StopSignal, _ = stopSignal(r, "")
+	for kind, mode := range map[specs.LinuxNamespaceType]string{
+		specs.NetworkNamespace: r.HostConfig.NetworkMode, specs.IPCNamespace: r.HostConfig.IpcMode, specs.PIDNamespace: r.HostConfig.PidMode,
+	} {
+		if id, shared := strings.CutPrefix(mode, "container:"); shared {
+			if setup.Joined == nil {
+				setup.Joined = map[specs.LinuxNamespaceType]string{}
+			}
+			setup.Joined[kind] = id
+		}
+	}
+	setup.Health, setup.Timeout = healthSetup(r.Config.Healthcheck), time.Duration(r.Config.Timeout)*time.Second
+	setup.Attributes = r.Event("").Attributes
+	size := 0
+	for key, value := range setup.Attributes {
+		size += len(key) + len(value)
+	}
+	if size > longestAttributes {
+		maps.DeleteFunc(setup.Attributes, func(key, _ string) bool { return key != "name" && key != "image" })
+	}
+}

@@ -31,7 +31,6 @@ func (*containerFlags) addRefused(flags *pflag.FlagSet) {
 func refusePodman(flags *pflag.FlagSet) {
 	for _, r := range []refusal{
 		{"chrootdirs", "strings", "no program of a container runs in a root within its root", "mount the files where they are needed: -v"},
-		{"cgroup-conf", "strings", "files of the container's cgroup are not written as given", "use the flags for limits: --memory, --cpus, --pids-limit, --device-write-bps"},
 		{"conmon-pidfile", "string", "there is no conmon", "skiff inspect --format {{.State.Pid}} tells the container's process"},
 		{"decryption-key", "strings", "encrypted images are not supported", "decrypt the image first: skopeo copy --decryption-key"},
 		{"group-entry", "string", "the image's /etc/group stays as it is", "mount a file of your own: -v ./group:/etc/group:ro"},

@@ -154,6 +154,9 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 		DNS: p.network.DNS.Servers, DNSSearch: p.network.DNS.Search, DNSOptions: p.network.DNS.Options,
 		ExtraHosts: p.network.Hosts, Links: p.network.Links, Sysctls: p.network.Sysctls,
 	}
+	if err := p.limits(o); err != nil {
+		return err
+	}
 	if err := p.isolation(s, o); err != nil {
 		return err
 	}

@@ -65,6 +65,44 @@ type capabilityConfig struct {
 	Bounding, Effective, Permitted, Inheritable, Ambient capabilitySet
 }
 
+// set changes the three sets that capset(2) knows.
+func (c *capabilityConfig) set(known capabilitySet) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	for i := range data {
+		shift := 32 * i
+		data[i].Effective = uint32((c.Effective & known) >> shift)
+		data[i].Permitted = uint32((c.Permitted & known) >> shift)
+		data[i].Inheritable = uint32((c.Inheritable & known) >> shift)
+	}
+	err := unix.Capset(&header, &data[0])
+	if err == unix.EPERM {
+		// The one who started skiff may have had less itself: a container gets what there is
+		// (runtime-spec, "capabilities": what cannot be granted is no error).
+		err = c.setWithin(known)
+	}
+	if err != nil {
+		return because(err, "the effective set must lie within the permitted one, that within the bounding one", "setting the capabilities")
+	}
+	return nil
+}
+
+// setWithin is set for no more than this thread has.
+func (c *capabilityConfig) setWithin(known capabilitySet) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var have, data [2]unix.CapUserData
+	if err := unix.Capget(&header, &have[0]); err != nil {
+		return err
+	}
+	for i := range data {
+		shift := 32 * i
+		data[i].Effective = uint32((c.Effective&known)>>shift) & have[i].Permitted
+		data[i].Permitted = uint32((c.Permitted&known)>>shift) & have[i].Permitted
+		data[i].Inheritable = uint32((c.Inheritable&known)>>shift) & (have[i].Permitted | have[i].Inheritable)
+	}
+	return unix.Capset(&header, &data[0])
+}
+
 // compileCapabilities reads a spec's lists. Without lists a process gets none.
 func compileCapabilities(spec *specs.LinuxCapabilities) (c capabilityConfig, err error) {
 	if spec == nil {
@@ -119,19 +157,15 @@ func (c *capabilityConfig) dropBounding() (known capabilitySet, err error) {
 	return known, nil
 }
 
-// apply sets what the process has from here on. The thread has its final user and
-// kept its permitted capabilities over the change (PR_SET_KEEPCAPS).
-func (c *capabilityConfig) apply(known capabilitySet) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	for i := range data {
-		shift := 32 * i
-		data[i].Effective = uint32((c.Effective & known) >> shift)
-		data[i].Permitted = uint32((c.Permitted & known) >> shift)
-		data[i].Inheritable = uint32((c.Inheritable & known) >> shift)
-	}
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return because(err, "the effective set must lie within the permitted one, that within the bounding one", "setting the capabilities")
+// apply sets what the process has from here on, and what the stage keeps beside until
+// set is called. The thread has its final user and kept its permitted capabilities
+// over the change (PR_SET_KEEPCAPS).
+func (c *capabilityConfig) apply(known, kept capabilitySet) error {
+	more := *c
+	more.Effective |= kept
+	more.Permitted |= kept
+	if err := more.set(known); err != nil {
+		return err
 	}
 	// Ambient ones last: the kernel lets only what is permitted and inheritable be ambient.
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
@@ -141,7 +175,11 @@ func (c *capabilityConfig) apply(known capabilitySet) error {
 		if c.Ambient&known&(1<<number) == 0 {
 			continue
 		}
-		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(number), 0, 0); err != nil {
+		err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(number), 0, 0)
+		if err == unix.EPERM && c.Permitted&c.Inheritable&(1<<number) != 0 {
+			continue // one of those that this thread never had
+		}
+		if err != nil {
 			return because(err, "it must be permitted and inheritable too", "raising ambient capability %s", capabilityNames[number])
 		}
 	}

@@ -68,6 +68,32 @@ func (p *processConfig) code(k *codec) {
 		number(k, &l.Hard)
 	})
 	k.bool(&p.NoNewPrivileges)
+	number(k, &p.FilterFlags)
+	k.bool(&p.Notify)
+	k.bool(&p.Hold)
+	k.bool(&p.Outlives)
+	number(k, &p.Preserved)
+	codeHooks(k, &p.Hooks)
+	rare := p.Rare != nil
+	k.bool(&rare)
+	if rare {
+		if p.Rare == nil {
+			p.Rare = new(rareConfig)
+		}
+		p.Rare.code(k)
+	}
+}
+
+func codeHooks(k *codec, all *[]hookConfig) {
+	list(k, all, func(k *codec, h *hookConfig) {
+		k.string(&h.Path)
+		k.strings(&h.Args)
+		k.strings(&h.Env)
+		number(k, &h.Timeout)
+		state := string(h.State)
+		k.string(&state)
+		h.State = []byte(state)
+	})
 }
 
 func (c *containerConfig) code(k *codec) {
@@ -83,6 +109,10 @@ func (c *containerConfig) code(k *codec) {
 	list(k, &c.Devices, func(k *codec, d *deviceConfig) {
 		k.string(&d.Path)
 		k.string(&d.Source)
+		number(k, &d.Mode)
+		number(k, &d.Number)
+		number(k, &d.UID)
+		number(k, &d.GID)
 	})
 	k.strings(&c.Masked)
 	k.strings(&c.ReadonlyPath)
@@ -92,6 +122,11 @@ func (c *containerConfig) code(k *codec) {
 		k.string(&s.Value)
 	})
 	k.bool(&c.Init)
+	k.bool(&c.NoPivot)
+	k.bool(&c.AllCgroups)
+	k.bool(&c.Announce)
+	codeHooks(k, &c.Hooks)
+	k.string(&c.TimeOffsets)
 	list(k, &c.Trees, number)
 }
 

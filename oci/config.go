@@ -32,6 +32,13 @@ type processConfig struct {
 	Capabilities    capabilityConfig
 	Rlimits         []rlimitConfig
 	NoNewPrivileges bool
+	FilterFlags     uint32       // SECCOMP_FILTER_FLAG_*
+	Notify          bool         // the filter's listener goes to the starter
+	Hold            bool         // wait at the passed listener when all is made
+	Outlives        bool         // its starter
+	Preserved       int          // descriptors from 3 on that it keeps
+	Hooks           []hookConfig // startContainer
+	Rare            *rareConfig
 }
 
 // containerConfig is what the init stage makes before it.
@@ -48,6 +55,11 @@ type containerConfig struct {
 	Masked, ReadonlyPath []string
 	Sysctls              []sysctlConfig
 	Init                 bool
+	NoPivot              bool
+	AllCgroups           bool         // hierarchies of version 1 too
+	Announce             bool         // tell the starter before the root is changed, and wait: its hooks
+	Hooks                []hookConfig // createContainer
+	TimeOffsets          string
 
 	// Trees are the root file system and the sources of bind mounts, in order, as
 	// descriptors, each side's own: for a user who is another one here, paths may lead
@@ -60,9 +72,6 @@ type containerConfig struct {
 func compileProcess(p *specs.Process, mapping *userns.Mapping) (c processConfig, err error) {
 	if p == nil || len(p.Args) == 0 {
 		return c, &Error{Code: codeSetup, Text: "no command specified", Hint: "the image names none: give one"}
-	}
-	if err := unsupportedProcess(p); err != nil {
-		return c, err
 	}
 	c = processConfig{
 		Args: p.Args, Env: p.Env, Cwd: p.Cwd,
@@ -92,6 +101,9 @@ func compileProcess(p *specs.Process, mapping *userns.Mapping) (c processConfig,
 		// have more until then would only find programs that the user may not execute.
 		c.Capabilities.Effective &= c.Capabilities.Ambient
 		c.Capabilities.Permitted &= c.Capabilities.Ambient
+	}
+	if c.Rare, err = compileRare(p); err != nil {
+		return c, err
 	}
 	c.Rlimits, err = compileRlimits(p.Rlimits)
 	return c, err
@@ -144,17 +156,23 @@ func (l *Launch) compile(mapping *userns.Mapping, spaces *namespaces) (*config, 
 			return nil, fmt.Errorf("root propagation %q is not known", word)
 		}
 	}
-	if err := container.compileMounts(s, mapping); err != nil {
+	if err := container.compileMounts(s, mapping, l.Nodes); err != nil {
 		return nil, err
 	}
 	container.Created, container.Joined = spaces.create, spaces.names()
+	if container.TimeOffsets, err = compileTimeOffsets(s.Linux.TimeOffsets, spaces.create); err != nil {
+		return nil, err
+	}
+	if process.Rare, err = process.Rare.compileMore(s.Linux); err != nil {
+		return nil, err
+	}
 	if container.Sysctls, err = compileSysctls(s.Linux.Sysctl, spaces.own); err != nil {
 		return nil, err
 	}
 	return &config{Process: process, Container: container}, nil
 }
 
-func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping) error {
+func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping, nodes bool) error {
 	hostDev := false
 	for _, spec := range s.Mounts {
 		m := mountConfig{Destination: path.Clean("/" + spec.Destination), Type: spec.Type, Source: spec.Source}
@@ -179,6 +197,9 @@ func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping) 
 		if m.Type == "devpts" {
 			m.Data = mappedGroups(m.Data, mapping)
 		}
+		if label := s.Linux.MountLabel; label != "" && !m.Bind && takesLabel(m.Type) {
+			m.Data = append(m.Data, fmt.Sprintf("context=%q", label))
+		}
 		hostDev = hostDev || m.Bind && m.Destination == "/dev"
 		c.Mounts = append(c.Mounts, m)
 	}
@@ -186,8 +207,18 @@ func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping) 
 		return nil
 	}
 	var err error
-	c.Devices, err = compileDevices(s.Linux.Devices)
+	if nodes {
+		c.Devices, err = compileNodes(s.Linux.Devices)
+	} else {
+		c.Devices, err = compileDevices(s.Linux.Devices)
+	}
 	return err
+}
+
+// takesLabel tells the file systems that SELinux labels by a mount option; the kernel
+// labels the others by itself.
+func takesLabel(kind string) bool {
+	return kind == "tmpfs" || kind == "devpts" || kind == "mqueue" || kind == "ramfs"
 }
 
 // mappedGroups leaves out gid=5, which stands in every spec, where a namespace with
@@ -219,35 +250,10 @@ func unsupported(s *specs.Spec) error {
 		wanted bool
 		what   string
 	}{
-		//lint:ignore SA1019 old configs have prestart hooks, and none is to be passed over
-		{s.Hooks != nil && len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime)+len(s.Hooks.CreateContainer)+len(s.Hooks.StartContainer)+len(s.Hooks.Poststart)+len(s.Hooks.Poststop) > 0, "hooks"},
-		{l.MountLabel != "", "a SELinux mount label"},
 		{l.IntelRdt != nil, "intelRdt"},
-		{l.Personality != nil, "a personality"},
-		{l.MemoryPolicy != nil, "a memory policy"},
-		{len(l.TimeOffsets) > 0, "time offsets"},
-		{len(l.NetDevices) > 0, "network devices of the host"},
 	} {
 		if u.wanted {
 			return hinted("leave it out", "the container's config asks for %s, which is not supported", u.what)
-		}
-	}
-	return nil
-}
-
-func unsupportedProcess(p *specs.Process) error {
-	for _, u := range []struct {
-		wanted bool
-		what   string
-	}{
-		{p.ApparmorProfile != "", "an AppArmor profile"},
-		{p.SelinuxLabel != "", "a SELinux label"},
-		{p.Scheduler != nil, "a scheduler"},
-		{p.IOPriority != nil, "an I/O priority"},
-		{p.ExecCPUAffinity != nil, "a CPU affinity"},
-	} {
-		if u.wanted {
-			return hinted("leave it out", "the process's config asks for %s, which is not supported", u.what)
 		}
 	}
 	return nil
@@ -261,5 +267,6 @@ var cloneFlags = map[specs.LinuxNamespaceType]uintptr{
 	specs.IPCNamespace:     unix.CLONE_NEWIPC,
 	specs.UTSNamespace:     unix.CLONE_NEWUTS,
 	specs.CgroupNamespace:  unix.CLONE_NEWCGROUP,
+	specs.TimeNamespace:    unix.CLONE_NEWTIME,
 	specs.UserNamespace:    unix.CLONE_NEWUSER,
 }

@@ -12,17 +12,22 @@ import (
 )
 
 // deviceConfig is a device node that the container gets. No user namespace may
-// make device nodes, so it is the host's node, bound.
+// make device nodes, so it is mostly the host's node, bound.
 type deviceConfig struct {
 	Path   string // in the container
 	Source string // on the host
+
+	// Mode, where not 0, has the node made rather than bound: type and permissions.
+	Mode     uint32
+	Number   uint64
+	UID, GID uint32
 }
 
 // defaultDevices exist in every container (runtime-spec, "Default Devices").
 func defaultDevices() []deviceConfig {
 	var all []deviceConfig
 	for _, name := range []string{"null", "zero", "full", "random", "urandom", "tty"} {
-		all = append(all, deviceConfig{"/dev/" + name, "/dev/" + name})
+		all = append(all, deviceConfig{Path: "/dev/" + name, Source: "/dev/" + name})
 	}
 	return all
 }
@@ -38,7 +43,7 @@ func compileDevices(wanted []specs.LinuxDevice) ([]deviceConfig, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, deviceConfig{d.Path, source})
+		all = append(all, deviceConfig{Path: d.Path, Source: source})
 	}
 	return all, nil
 }
@@ -115,6 +120,9 @@ func (m *mounter) deviceLinks() error {
 }
 
 func (m *mounter) device(d deviceConfig) error {
+	if d.Mode != 0 {
+		return m.node(d)
+	}
 	tree, err := cloneTree(unix.AT_FDCWD, d.Source, false)
 	if err != nil {
 		return fmt.Errorf("opening the host's %q: %w", d.Source, err)

@@ -16,84 +16,123 @@ import (
 func initStage() int {
 	return runStage(initStageName, func(l link, c *config) error {
 		unix.Umask(0) // the modes given below are exact
-		program, err := c.Container.make(l, &c.Process)
+		m, err := c.Container.make(l, &c.Process)
 		if err != nil {
 			return err
 		}
-		return c.Process.become(l, program)
+		return c.Process.become(l, m)
 	})
 }
 
-// make carries out all that concerns the container rather than its process. It
-// returns the descriptor of this program where the reap stage comes next, else -1.
-func (c *containerConfig) make(l link, p *processConfig) (program int, err error) {
+// make carries out all that concerns the container rather than its process.
+func (c *containerConfig) make(l link, p *processConfig) (*made, error) {
 	// Of this thread alone, which is the one that stays. Not before now: the starter
 	// mounted the root file system while this stage started up, and moved it into the
 	// container's own cgroup.
-	if err := unix.Unshare(unix.CLONE_NEWNS | int(c.Created&unix.CLONE_NEWCGROUP)); err != nil {
-		return -1, fmt.Errorf("making the namespaces of mounts and cgroups: %w", err)
+	if err := unix.Unshare(int(c.Created & (unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME))); err != nil {
+		return nil, fmt.Errorf("making the namespaces of mounts and cgroups: %w", err)
+	}
+	if err := setTimeOffsets(c.TimeOffsets); err != nil {
+		return nil, err
 	}
 	// Before all else, as what follows shows the namespaces of the one who does it.
 	if err := joinNamespaces(c.Joined); err != nil {
-		return -1, err
+		return nil, err
 	}
 	if err := c.identify(); err != nil {
-		return -1, err
+		return nil, err
 	}
-	program = -1
+	made, err := p.begin()
+	if err != nil {
+		return nil, err
+	}
 	if c.Init {
 		// While /proc is the host's still.
-		if program, err = unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
-			return -1, fmt.Errorf("opening this program: %w", err)
+		if made.program, err = unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
+			return nil, fmt.Errorf("opening this program: %w", err)
 		}
 	}
 	null, err := openNull()
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
 	passed, sources := c.splitTrees()
-	r, err := enterRoot(c.Rootfs, passed)
+	r, err := enterRoot(c.Rootfs, passed, c.Created&unix.CLONE_NEWNS != 0)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
-	m := &mounter{root: r, trees: sources, created: c.Created, null: null}
+	m := &mounter{root: r, trees: sources, created: c.Created, null: null, allCgroups: c.AllCgroups}
 	for i := range c.Mounts {
 		if err := m.mount(&c.Mounts[i]); err != nil {
-			return -1, err
+			return nil, err
 		}
 	}
 	// After the mounts, which may well include /dev itself.
 	if len(c.Devices) > 0 {
 		if err := m.devices(c.Devices); err != nil {
-			return -1, err
+			return nil, err
 		}
 	}
 	if p.Terminal {
 		if err := m.console(l, p, c.Init); err != nil {
-			return -1, err
+			return nil, err
 		}
 	}
 	// As root of the namespace, while the root file system can be written, as Docker does.
 	cwd, err := r.ensure(p.Cwd, false)
 	if err != nil {
-		return -1, fmt.Errorf("working directory: %w", err)
+		return nil, fmt.Errorf("working directory: %w", err)
 	}
 	unix.Close(cwd)
+	if c.Announce {
+		if err := made.announce(l); err != nil {
+			return nil, err
+		}
+	}
+	if err := runHooks(c.Hooks); err != nil {
+		return nil, err
+	}
 	if err := m.hide(c.Masked, c.ReadonlyPath); err != nil {
-		return -1, err
+		return nil, err
 	}
 	if c.Readonly {
 		if err := r.lock(); err != nil {
-			return -1, err
+			return nil, err
 		}
 	}
-	if err := r.pivot(); err != nil {
-		return -1, err
+	if c.NoPivot || c.Created&unix.CLONE_NEWNS == 0 {
+		err = r.change(c.NoPivot)
+	} else {
+		err = r.pivot()
+	}
+	if err != nil {
+		return nil, err
 	}
 	if c.Propagation != 0 {
 		err = propagate(c.Propagation, c.PropagateBeneath)
 	}
-	return program, err
+	return made, err
+}
+
+// begin opens what the process needs from where its stage starts.
+func (p *processConfig) begin() (m *made, err error) {
+	m = &made{program: -1, hold: -1}
+	if m.hold, err = p.passedHold(); err != nil {
+		return nil, err
+	}
+	m.labels, err = p.openLabels()
+	return m, err
+}
+
+// announce has the starter run its hooks. The filter was sent before their answer.
+func (m *made) announce(l link) (err error) {
+	if m.filter, err = l.receiveFilter(); err != nil {
+		return err
+	}
+	m.early = true
+	l.send(messageHooks, nil, nil)
+	_, err = l.block()
+	return err
 }
 
 // identify sets what the new UTS, network and IPC namespaces begin with.
@@ -178,6 +217,10 @@ func execStage() int {
 				return err
 			}
 		}
-		return p.become(l, -1)
+		m, err := p.begin()
+		if err != nil {
+			return err
+		}
+		return p.become(l, m)
 	})
 }

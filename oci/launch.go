@@ -34,6 +34,40 @@ type Launch struct {
 	// Created, where not nil, is called with the process's id once it exists and
 	// before the container's program is executed in it: the moment to note who it is.
 	Created func(pid int) error
+
+	// ID and Bundle are told to the hooks of Spec.
+	ID, Bundle string
+	// Hold, where not nil, is a listening unix socket: Start returns when all is made, and
+	// the program is executed only when [Release] was called with a connection to it. The
+	// process outlives its starter then.
+	Hold *os.File
+	// NoPivot changes the root by chroot(2), for hosts whose root is the initial
+	// RAM file system, which cannot be pivoted.
+	NoPivot bool
+	// Nodes makes device nodes where the kernel lets it, rather than binding the host's.
+	Nodes bool
+	// SharedMounts lets the spec do without a mount namespace of its own: the mounts are made
+	// in the starter's, or in one that is joined, and stay there.
+	SharedMounts bool
+	// AllCgroups shows the hierarchies of version 1 as well.
+	AllCgroups bool
+	Extras
+}
+
+// Extras are what a runtime that others call may be asked for, for any process.
+type Extras struct {
+	// Preserve are the process's descriptors from 3 on.
+	Preserve []*os.File
+	// NoKeyring lets the process keep the session keyring of its starter.
+	NoKeyring bool
+	// FilterFlags are those of seccomp(2), SECCOMP_FILTER_FLAG_*, for the filter.
+	FilterFlags uint32
+	// Listener, where not nil, is called with the listener of the filter, which it is to
+	// pass on (seccomp_unotify(2)), before the program is executed. With Hold it
+	// must be nil: the one who calls [ReleaseTo] gets it.
+	Listener func(listener *os.File) error
+	// Notify says that the filter has a listener.
+	Notify bool
 }
 
 // Started is a process that has been executed inside a container.
@@ -49,4 +83,7 @@ type Exec struct {
 	Seccomp []byte
 	Stdio   [3]*os.File
 	Created func(pid int) error // as in Launch
+	// Outlives lets the process live on when its starter ends.
+	Outlives bool
+	Extras
 }

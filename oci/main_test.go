@@ -83,7 +83,7 @@ func testShim() int {
 			return fail(fmt.Errorf("preparing: exit code %d", status.ExitStatus()))
 		}
 	}
-	if err := installFilter(r.Filter); err != nil {
+	if err := new(processConfig).installFilter(link{-1}, r.Filter); err != nil {
 		return fail(err)
 	}
 	if r.Files > 0 {

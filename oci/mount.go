@@ -28,6 +28,8 @@ type mounter struct {
 	trees   []int   // the sources of the bind mounts to come, where they were passed
 	created uintptr // CLONE_NEW* of the namespaces that are the container's own
 	null    int     // the host's /dev/null, verified
+	// allCgroups shows hierarchies of version 1 as well.
+	allCgroups bool
 }
 
 // mount carries out one mount.

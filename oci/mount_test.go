@@ -211,7 +211,8 @@ func TestNoNamespace(t *testing.T) {
 		{specs.UTSNamespace, "/nonesuch", `opening namespace "/nonesuch": no such file or directory`},
 		{specs.MountNamespace, "/proc/self/ns/mnt", `joining the mount namespace "/proc/self/ns/mnt" is not supported`},
 		{specs.UserNamespace, "", `the container's config asks for a user namespace without uidMappings`},
-		{specs.TimeNamespace, "", `namespace type "time" is not supported`},
+		{specs.UTSNamespace, "/proc/self/ns/net", `opening namespace "/proc/self/ns/net": not of type uts`},
+		{"dreams", "", `namespace type "dreams" is not supported`},
 		{specs.NetworkNamespace, "/proc/self/ns/net", `joining the namespace ns-network: operation not permitted`},
 	} {
 		t.Run(string(test.kind)+strings.ReplaceAll(test.path, "/", "-"), func(t *testing.T) {

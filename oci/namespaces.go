@@ -1,10 +1,13 @@
 package oci
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/userns"
@@ -20,10 +23,12 @@ type namespaces struct {
 
 	mapping *userns.Mapping // of a user namespace to make, or nil
 	user    *os.File        // of one to join, or nil
+	time    *os.File        // of a time namespace to join, or nil
 }
 
-// compileNamespaces reads a spec's list and opens the namespaces that exist.
-func compileNamespaces(wanted []specs.LinuxNamespace) (n *namespaces, err error) {
+// compileNamespaces reads a spec's list and opens the namespaces that exist. With shared
+// a container may do without a mount namespace of its own.
+func compileNamespaces(wanted []specs.LinuxNamespace, shared bool) (n *namespaces, err error) {
 	n = new(namespaces)
 	defer func() {
 		if err != nil {
@@ -43,10 +48,10 @@ func compileNamespaces(wanted []specs.LinuxNamespace) (n *namespaces, err error)
 			n.create |= flag
 			continue
 		}
-		if flag == unix.CLONE_NEWNS {
+		if flag == unix.CLONE_NEWNS && !shared {
 			return n, fmt.Errorf("joining the mount namespace %q is not supported", w.Path)
 		}
-		file, err := openNamespace(w.Path)
+		file, err := openNamespace(w.Path, w.Type)
 		if err != nil {
 			return n, err
 		}
@@ -60,17 +65,27 @@ func compileNamespaces(wanted []specs.LinuxNamespace) (n *namespaces, err error)
 		case flag == unix.CLONE_NEWPID:
 			n.pid = file // effective for children only, so it is joined before the stage is forked
 			continue
+		case flag == unix.CLONE_NEWTIME:
+			n.time = file // for a process of one thread only, which the stage is not
+			continue
 		}
 		n.joined = append(n.joined, userns.File{Name: "ns-" + string(w.Type), File: file})
 	}
-	if n.create&unix.CLONE_NEWNS == 0 {
+	// That of mounts last: the others' files may not exist there.
+	slices.SortStableFunc(n.joined, func(a, b userns.File) int {
+		return cmp.Compare(strings.Count(a.Name, mountNamespaceName), strings.Count(b.Name, mountNamespaceName))
+	})
+	if n.create&unix.CLONE_NEWNS == 0 && !shared {
 		return n, fmt.Errorf("a container needs a mount namespace of its own")
 	}
 	return n, nil
 }
 
-// openNamespace opens a namespace's file and makes sure that it is one.
-func openNamespace(name string) (*os.File, error) {
+// mountNamespaceName is that of its descriptor.
+const mountNamespaceName = "ns-" + string(specs.MountNamespace)
+
+// openNamespace opens a namespace's file and makes sure that it is one of its type.
+func openNamespace(name string, kind specs.LinuxNamespaceType) (*os.File, error) {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening namespace %q: %w", name, err)
@@ -78,6 +93,10 @@ func openNamespace(name string) (*os.File, error) {
 	if !isFilesystem(fd, unix.NSFS_MAGIC) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("opening namespace %q: not a namespace", name)
+	}
+	if got, err := ioctl(fd, unix.NS_GET_NSTYPE, 0); err == nil && uintptr(got) != cloneFlags[kind] { // since Linux 4.11
+		unix.Close(fd)
+		return nil, fmt.Errorf("opening namespace %q: not of type %s", name, kind)
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }
@@ -98,7 +117,7 @@ func (n *namespaces) close() {
 	for _, f := range n.joined {
 		f.File.Close()
 	}
-	for _, f := range []*os.File{n.pid, n.user} {
+	for _, f := range []*os.File{n.pid, n.user, n.time} {
 		if f != nil {
 			f.Close()
 		}
@@ -113,6 +132,12 @@ func joinNamespaces(names []string) error {
 		file, err := userns.Passed(name)
 		if err != nil {
 			return err
+		}
+		if name == mountNamespaceName {
+			// The kernel wants a root and a working directory that no other thread shares.
+			if err := unix.Unshare(unix.CLONE_FS); err != nil {
+				return fmt.Errorf("joining the namespace %s: %w", name, err)
+			}
 		}
 		err = unix.Setns(int(file.Fd()), 0)
 		file.Close()
@@ -141,6 +166,7 @@ func different(pid int) (flags int, err error) {
 		{"ipc", unix.CLONE_NEWIPC},
 		{"uts", unix.CLONE_NEWUTS},
 		{"cgroup", unix.CLONE_NEWCGROUP},
+		{"time", unix.CLONE_NEWTIME},
 	} {
 		var own, its unix.Stat_t
 		if err := unix.Stat("/proc/self/ns/"+n.name, &own); err != nil {

@@ -12,22 +12,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// made is what a stage holds when it becomes the process.
+type made struct {
+	program int    // descriptor of this program where the reap stage is to come between, else -1
+	hold    int    // the listener at which to wait for the start, else -1
+	filter  []byte // of system calls, where it had to be received early
+	early   bool
+	labels  []int // descriptors of the files that take the labels of the process
+}
+
 // become turns the stage into the process: the order of its steps is what keeps it
-// safe, so it stands in one place. It returns only with an error. program is the
-// descriptor of this program where the reap stage is to come between, else -1.
-func (p *processConfig) become(l link, program int) error {
-	filter, err := l.receiveFilter()
-	if err != nil {
-		return err
+// safe, so it stands in one place. It returns only with an error.
+func (p *processConfig) become(l link, m *made) error {
+	if !m.early {
+		var err error
+		if m.filter, err = l.receiveFilter(); err != nil {
+			return err
+		}
 	}
 	// A program or working directory such as /proc/self/fd/7 must not lead through a
 	// descriptor of ours to the host's files (CVE-2024-21626). From here on only sync
-	// is open, a socket, and this program, which nobody can write to.
-	if err := closeOthers(l.fd, program); err != nil {
+	// is open, a socket, and what leads nowhere else; and this program, which nobody can
+	// write to.
+	if err := closeOthers(p.Preserved, append(m.labels, l.fd, m.program, m.hold)...); err != nil {
 		return err
 	}
-	if err := newKeyring(); err != nil {
-		return err
+	if p.Rare == nil || !p.Rare.KeepKeyring {
+		if err := newKeyring(); err != nil {
+			return err
+		}
 	}
 	if err := checkRlimits(p.Rlimits); err != nil {
 		return err
@@ -43,6 +56,11 @@ func (p *processConfig) become(l link, program int) error {
 			return fmt.Errorf("setting no_new_privs: %w", err)
 		}
 	}
+	if p.Rare != nil {
+		if err := p.Rare.apply(); err != nil { // some of it needs capabilities
+			return err
+		}
+	}
 	if err := setRlimits(p.Rlimits); err != nil {
 		return err
 	}
@@ -50,18 +68,15 @@ func (p *processConfig) become(l link, program int) error {
 	if err != nil {
 		return err
 	}
-	if !p.NoNewPrivileges {
-		// Without no_new_privs a filter needs CAP_SYS_ADMIN, which goes below too; sending
-		// may be what the filter forbids.
-		l.sendReady()
-		if err := installFilter(filter); err != nil {
-			return err
-		}
-	}
 	if err := p.changeUser(); err != nil {
 		return err
 	}
-	if err := p.Capabilities.apply(known); err != nil {
+	// Without no_new_privs a filter needs CAP_SYS_ADMIN, which is kept until then.
+	var kept capabilitySet
+	if len(m.filter) > 0 && !p.NoNewPrivileges {
+		kept = 1 << unix.CAP_SYS_ADMIN
+	}
+	if err := p.Capabilities.apply(known, kept); err != nil {
 		return err
 	}
 	if !arrived {
@@ -74,21 +89,37 @@ func (p *processConfig) become(l link, program int) error {
 	if err != nil {
 		return err
 	}
-	image, err := p.layOut(l, name, program)
+	image, err := p.layOut(l, name, m.program)
 	if err != nil {
 		return err
 	}
-	if err := dieWithParent(l); err != nil {
+	if m.hold >= 0 {
+		if err := l.holdAt(m.hold); err != nil {
+			return err
+		}
+	}
+	if err := runHooks(p.Hooks); err != nil {
 		return err
 	}
-	if p.NoNewPrivileges {
-		l.sendReady()
-		if err := installFilter(filter); err != nil { // the very last: it need allow nothing but execve
+	if err := p.takeLabels(m.labels); err != nil {
+		return err
+	}
+	if !p.Outlives {
+		if err := dieWithParent(l); err != nil {
+			return err
+		}
+	}
+	l.sendReady() // sending may be what the filter forbids
+	if err := p.installFilter(l, m.filter); err != nil {
+		return err
+	}
+	if kept&^p.Capabilities.Effective != 0 {
+		if err := p.Capabilities.set(known); err != nil {
 			return err
 		}
 	}
 	err = image.exec()
-	if program >= 0 {
+	if m.program >= 0 {
 		return because(err, "skiff must be linked statically (CGO_ENABLED=0), and the filter must allow execveat", "starting the built-in init")
 	}
 	return execFailure(p.Args[0], name, err)
@@ -101,16 +132,17 @@ func (p *processConfig) become(l link, program int) error {
 //go:linkname isPollDescriptor internal/poll.IsPollDescriptor
 func isPollDescriptor(fd uintptr) bool
 
-// closeOthers closes every descriptor from 3 on but those given and the Go runtime's
-// own, which lead nowhere either and go with exec.
-func closeOthers(keep ...int) error {
+// closeOthers closes every descriptor but 0, 1, 2, as many more from 3 on as the
+// process is to have, those given, and the Go runtime's own, which lead nowhere
+// either and go with exec.
+func closeOthers(preserved int, keep ...int) error {
 	for fd := 3; fd < 1024; fd++ {
 		if isPollDescriptor(uintptr(fd)) {
 			keep = append(keep, fd)
 		}
 	}
 	slices.Sort(keep)
-	next := 3
+	next := 3 + preserved
 	for _, fd := range append(keep, 1<<31-1) {
 		if fd < next {
 			continue

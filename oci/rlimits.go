@@ -54,14 +54,14 @@ func compileRlimits(wanted []specs.POSIXRlimit) ([]rlimitConfig, error) {
 
 // checkRlimits finds what the kernel will refuse, while words can still be chosen:
 // an ordinary user may lower a hard limit and never raise it, root of a user
-// namespace neither (setrlimit(2)).
+// namespace neither (setrlimit(2)). The host's root may, and has raised it then.
 func checkRlimits(all []rlimitConfig) error {
 	for _, l := range all {
 		var have unix.Rlimit
 		if err := unix.Prlimit(0, l.Number, nil, &have); err != nil {
 			return fmt.Errorf("reading the limit %s: %w", l.Name, err)
 		}
-		if l.Hard > have.Max {
+		if l.Hard > have.Max && unix.Prlimit(0, l.Number, &unix.Rlimit{Cur: have.Cur, Max: l.Hard}, nil) != nil {
 			return because(unix.EPERM, fmt.Sprintf("the host allows this user %s; more is given in /etc/security/limits.conf or the service's Limit%s=", limitText(have.Max), strings.ToUpper(l.Name)),
 				"raising the limit %s to %s", l.Name, limitText(l.Hard))
 		}

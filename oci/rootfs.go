@@ -11,11 +11,14 @@ import (
 // reach the host, while what the host unmounts must go here too. Private mounts
 // would keep every disk of the host busy for the container's life.
 //
-// A tree that was passed is put over "/": its path may lead nowhere for this user.
-func enterRoot(rootfs string, passed []int) (root, error) {
+// A tree that was passed is put over "/": its path may lead nowhere for this user. Where
+// the namespace is not the container's own, nothing but the new mount is touched.
+func enterRoot(rootfs string, passed []int, own bool) (root, error) {
 	none := root{-1}
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return none, fmt.Errorf("cutting the mounts off from the host's: %w", err)
+	if own {
+		if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+			return none, fmt.Errorf("cutting the mounts off from the host's: %w", err)
+		}
 	}
 	if len(passed) > 0 {
 		target, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -66,6 +69,27 @@ func (r root) pivot() error {
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("letting go of the old root: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("entering the root: %w", err)
+	}
+	return nil
+}
+
+// change makes the root file system "/" for this process alone: by chroot(2), where
+// the namespace of mounts is not the container's own, or where the host's root cannot
+// be pivoted. With move it takes the place of the old root, so that it cannot be left.
+func (r root) change(move bool) error {
+	if err := unix.Fchdir(r.fd); err != nil {
+		return fmt.Errorf("entering the root file system: %w", err)
+	}
+	if move {
+		if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("moving the root file system: %w", err)
+		}
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("changing the root: %w", err)
 	}
 	if err := unix.Chdir("/"); err != nil {
 		return fmt.Errorf("entering the root: %w", err)

@@ -25,7 +25,7 @@ func (l *Launch) Start() (*Started, error) {
 	if err := l.check(); err != nil {
 		return nil, asError(err)
 	}
-	spaces, err := compileNamespaces(l.Spec.Linux.Namespaces)
+	spaces, err := compileNamespaces(l.Spec.Linux.Namespaces, l.SharedMounts)
 	if err != nil {
 		return nil, asError(err)
 	}
@@ -33,7 +33,7 @@ func (l *Launch) Start() (*Started, error) {
 	if err := spaces.compileUserNamespace(l.Spec.Linux); err != nil {
 		return nil, asError(err)
 	}
-	begin := beginning{cmd: spaces.command(), late: spaces.user != nil, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate,
+	begin := beginning{cmd: spaces.command(), late: spaces.user != nil, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate, aside: l.aside(),
 		early: namesInterface(l.Spec.Linux.Sysctl)}
 	return begin.start(func(pid int) (*config, error) {
 		if l.Prepare != nil {
@@ -46,12 +46,11 @@ func (l *Launch) Start() (*Started, error) {
 			return nil, err
 		}
 		c, err := l.compile(mapping, spaces)
-		if err != nil {
-			return nil, err
-		}
-		c.Process.SetGroups = setgroupsAllowed(pid)
-		if mapping.Shifts() && spaces.own&unix.CLONE_NEWUSER != 0 {
-			err = c.Container.openTrees()
+		if err == nil {
+			c.Process.SetGroups = setgroupsAllowed(pid)
+			if mapping.Shifts() && spaces.own&unix.CLONE_NEWUSER != 0 {
+				err = c.Container.openTrees()
+			}
 		}
 		return c, err
 	})
@@ -87,7 +86,7 @@ func (e *Exec) Start() (*Started, error) {
 	if flags == 0 {
 		cmd.Join = nil
 	}
-	begin := beginning{cmd: cmd, spec: e.Process, stdio: e.Stdio, filter: e.Seccomp, created: e.Created}
+	begin := beginning{cmd: cmd, spec: e.Process, stdio: e.Stdio, filter: e.Seccomp, created: e.Created, aside: e.aside()}
 	return begin.start(func(int) (*config, error) { return &config{Process: process}, nil })
 }
 
@@ -111,8 +110,9 @@ type beginning struct {
 	filter          []byte
 	forked, created func(pid int) error
 	gate            func() error
-	early           bool // the gate comes before the config already
-	late            bool // the namespaces exist once the stage was executed, not when it is forked
+	aside           *aside // what few starts need
+	early           bool   // the gate comes before the config already
+	late            bool   // the namespaces exist once the stage was executed, not when it is forked
 }
 
 // start starts the stage, tells it what to do and hears how it went. The config is
@@ -139,6 +139,7 @@ func (b *beginning) start(complete func(pid int) (*config, error)) (*Started, er
 	cmd.Program = program
 	cmd.Env = stageEnv()
 	cmd.Session = true
+	b.aside.pass(cmd)
 	cmd.Files = append(cmd.Files, userns.File{Name: syncName, File: theirs})
 	starting, err := cmd.Begin()
 	if err != nil {
@@ -201,6 +202,9 @@ func (b *beginning) talk(l link, process *userns.Process, c *config) (*os.File, 
 			return nil, err
 		}
 	}
+	if err := b.aside.complete(c, process.PID); err != nil {
+		return nil, err
+	}
 	if err := l.sendBlock(c.encode()); err != nil {
 		return nil, err
 	}
@@ -217,7 +221,7 @@ func (b *beginning) talk(l link, process *userns.Process, c *config) (*os.File, 
 	if err := l.sendBlock(b.filter); err != nil {
 		return nil, err
 	}
-	return l.await()
+	return l.await(b.aside.answers(process.PID))
 }
 
 // setOOMScore is done from outside, as the stage of exec has no /proc that it could trust.

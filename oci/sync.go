@@ -34,6 +34,9 @@ const (
 	messageConsole messageKind = 'c'
 	messageReady   messageKind = 'r'
 	messageFailure messageKind = 'f'
+	messageHooks   messageKind = 'h' // the mounts are made: hooks outside may see them; an empty block answers
+	messageHeld    messageKind = 'w' // all is made, and the stage waits to be released: the last of this conversation
+	messageListen  messageKind = 'l' // the listener of the system call filter, as SCM_RIGHTS; an empty block answers
 )
 
 // maxMessage bounds what a starter reads from a stage: the words of an error.
@@ -155,16 +158,42 @@ func (l link) sendFailure(err error) {
 // errStageDied is an end of stream that no failure announced.
 var errStageDied = errors.New("the stage ended before it had executed the process")
 
+// answers are what a starter does when a stage asks for it.
+type answers struct {
+	hooks  func() error
+	listen func(listener *os.File) error
+}
+
+// give does one of them and tells the stage to go on.
+func (a *answers) give(l link, kind messageKind, file *os.File) error {
+	var err error
+	switch {
+	case kind == messageHooks && a != nil && a.hooks != nil:
+		err = a.hooks()
+	case kind == messageListen && a != nil && a.listen != nil && file != nil:
+		err = a.listen(file)
+	default:
+		err = fmt.Errorf("reading from the stage: unexpected message %q", kind)
+	}
+	if err != nil {
+		return err
+	}
+	return l.sendBlock(nil)
+}
+
 // await reads the stage's messages to their end. It returns the console where one came.
-func (l link) await() (console *os.File, err error) {
+func (l link) await(a *answers) (console *os.File, err error) {
 	ready := false
 	for {
 		kind, body, fd, err := l.message()
+		var file *os.File
 		if fd >= 0 {
-			if console != nil {
-				console.Close()
-			}
-			console = os.NewFile(uintptr(fd), "console")
+			file = os.NewFile(uintptr(fd), "passed by a stage")
+		}
+		if kind == messageConsole && console == nil {
+			console = file
+		} else if file != nil {
+			defer file.Close()
 		}
 		switch {
 		case err == io.EOF && ready:
@@ -178,6 +207,12 @@ func (l link) await() (console *os.File, err error) {
 		case messageReady:
 			ready = true
 		case messageConsole:
+		case messageHooks, messageListen:
+			if err := a.give(l, kind, file); err != nil {
+				return console, err
+			}
+		case messageHeld:
+			return console, nil
 		case messageFailure:
 			e := new(Error)
 			if err := json.Unmarshal(body, e); err != nil {

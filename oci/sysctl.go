@@ -103,15 +103,11 @@ func setSysctls(all []sysctlConfig) error {
 	if len(all) == 0 {
 		return nil
 	}
-	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	proc, err := openProc()
 	if err != nil {
-		return fmt.Errorf("opening /proc: %w", err)
+		return fmt.Errorf("setting kernel parameters: %w", err)
 	}
 	defer unix.Close(proc)
-	var st unix.Stat_t
-	if err := unix.Fstat(proc, &st); err != nil || st.Ino != procRootInode || !isFilesystem(proc, unix.PROC_SUPER_MAGIC) {
-		return fmt.Errorf("setting kernel parameters: /proc is not what it should be")
-	}
 	for _, s := range all {
 		err := setSysctl(proc, s)
 		if errors.Is(err, unix.EINVAL) && s.File == pingGroups {
@@ -123,6 +119,20 @@ func setSysctls(all []sysctlConfig) error {
 		}
 	}
 	return nil
+}
+
+// openProc opens /proc and makes sure that it is the root of a procfs.
+func openProc() (int, error) {
+	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("opening /proc: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(proc, &st); err != nil || st.Ino != procRootInode || !isFilesystem(proc, unix.PROC_SUPER_MAGIC) {
+		unix.Close(proc)
+		return -1, errors.New("/proc is not what it should be")
+	}
+	return proc, nil
 }
 
 func setSysctl(proc int, s sysctlConfig) error {

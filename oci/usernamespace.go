@@ -53,7 +53,7 @@ func compileMaps(name string, wanted []specs.LinuxIDMapping) ([]userns.IDMap, er
 // mount namespace itself, a copy of the starter's as it is by then, and that of cgroups,
 // whose root is the group that it was moved to by then.
 func (n *namespaces) command() *userns.Command {
-	cmd := &userns.Command{Args: []string{initStageName}, Create: n.create &^ (unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP)}
+	cmd := &userns.Command{Args: []string{initStageName}, Create: n.create &^ (unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)}
 	switch {
 	case n.mapping != nil:
 		cmd.Before = n.existing()
@@ -65,6 +65,9 @@ func (n *namespaces) command() *userns.Command {
 		cmd.Reparent = n.pid != nil || n.create&unix.CLONE_NEWPID != 0
 	default:
 		cmd.Files = n.joined
+		if n.time != nil {
+			cmd.Before = []*os.File{n.time}
+		}
 		if n.pid != nil {
 			cmd.Join, cmd.JoinFlags, cmd.Reparent = n.pid, unix.CLONE_NEWPID, true
 		}
@@ -78,8 +81,10 @@ func (n *namespaces) existing() []*os.File {
 	for _, f := range n.joined {
 		all = append(all, f.File)
 	}
-	if n.pid != nil {
-		all = append(all, n.pid)
+	for _, f := range []*os.File{n.pid, n.time} {
+		if f != nil {
+			all = append(all, f)
+		}
 	}
 	return all
 }

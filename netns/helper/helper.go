@@ -112,7 +112,7 @@ func (h *helper) furnish() (err error) {
 	h.expectMembers()
 	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf", Ready: h.complete})
 	go func() {
-		err := h.device.Serve(tun.Handlers{TCP: h.way.Handle, UDP: h.udp.Handle, ICMP: h.icmp.Handle})
+		err := h.device.Serve(tun.Handlers{TCP: h.way.Handle, UDP: h.udp.Handle, UDPs: h.udp.HandleAll, ICMP: h.icmp.Handle})
 		if err != nil {
 			// Without it nothing gets out: the shims start another helper.
 			h.logf("reading packets: %v", err)

@@ -85,7 +85,7 @@ func (b *batch) datagram(i int) (Datagram, bool) {
 	return d, true
 }
 
-// port turns a port in network byte order around.
+// port turns a port from or into network byte order.
 func port(raw uint16) uint16 {
 	var b [2]byte
 	binary.NativeEndian.PutUint16(b[:], raw)

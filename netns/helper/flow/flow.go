@@ -39,6 +39,7 @@ type Flow struct {
 type route struct {
 	to, target netip.Addr
 	at         time.Duration
+	singly     bool // no bundles go there
 }
 
 const (
@@ -106,7 +107,7 @@ func (f *Flow) resolveLocked(to netip.AddrPort) (netip.Addr, error) {
 	case target.Addr() == f.host: // the container uses the host's own address now
 		f.host = netip.Addr{}
 	}
-	f.route = route{to.Addr(), target.Addr(), now}
+	f.route = route{to: to.Addr(), target: target.Addr(), at: now}
 	return target.Addr(), nil
 }
 
@@ -146,12 +147,43 @@ func (*TooBigError) Unwrap() error { return unix.EMSGSIZE }
 // it is dropped, as by any router. It wraps member.ErrProhibited, *TooBigError and the
 // kernel's error numbers.
 func (f *Flow) Send(to netip.AddrPort, data []byte, how How, segment int) error {
-	failures, err := f.send(to, data, how, segment)
+	failures, err := f.send(to, how, func(address unix.Sockaddr) error { return sendTo(f.fd, data, address, segment) })
 	f.tell(failures)
 	return err
 }
 
-func (f *Flow) send(to netip.AddrPort, data []byte, how How, segment int) ([]rawFailure, error) {
+// SendAll is Send for a bundle of at least one, which is sent in one go where its way
+// can have that.
+func (f *Flow) SendAll(to netip.AddrPort, b *Bundle, how How) error {
+	failures, err := f.send(to, how, func(address unix.Sockaddr) error {
+		if f.route.singly {
+			return errSingly
+		}
+		err := b.send(f.fd, address)
+		if !unbundled(err) {
+			return err
+		}
+		f.route.singly = true
+		return errSingly
+	})
+	f.tell(failures)
+	if !errors.Is(err, errSingly) {
+		return err
+	}
+	err = nil
+	for _, data := range b.datagrams {
+		if e := f.Send(to, data, how, 0); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// errSingly: the way takes no bundles.
+var errSingly = errors.New("datagrams have to be sent one by one")
+
+// send prepares the socket and calls try, which sends, with f.mu held.
+func (f *Flow) send(to netip.AddrPort, how How, try func(unix.Sockaddr) error) ([]rawFailure, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	target, err := f.resolveLocked(to)
@@ -172,9 +204,9 @@ func (f *Flow) send(to netip.AddrPort, data []byte, how How, segment int) ([]raw
 	// An earlier datagram's error is reported by the next call, whatever that is: what
 	// persists is this one's.
 	for range 3 {
-		err = sendTo(f.fd, data, address, segment)
-		if err == nil {
-			return failures, nil
+		err = try(address)
+		if err == nil || errors.Is(err, errSingly) {
+			return failures, err
 		}
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
 			return failures, nil

@@ -51,7 +51,7 @@ func sendTo(fd int, data []byte, to unix.Sockaddr, segment int) error {
 		return unix.Sendto(fd, data, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, to)
 	}
 	_, err := unix.SendmsgN(fd, data, segmentControl(segment), to, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	if err != unix.EINVAL && err != unix.EIO && err != unix.EMSGSIZE {
+	if !unbundled(err) {
 		return err
 	}
 	if len(data) > segment*maxSegments {
@@ -65,4 +65,9 @@ func sendTo(fd int, data []byte, to unix.Sockaddr, segment int) error {
 		data = data[n:]
 	}
 	return nil
+}
+
+// unbundled tells of an error of UDP_SEGMENT that the datagrams alone may not have.
+func unbundled(err error) bool {
+	return err == unix.EINVAL || err == unix.EIO || err == unix.EMSGSIZE
 }

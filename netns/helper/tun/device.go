@@ -43,6 +43,9 @@ type Device struct {
 // only. A nil handler drops.
 type Handlers struct {
 	TCP, UDP, ICMP func(p *Packet) // ICMP is of the packet's family
+	// UDPs takes datagrams that have waited together: of one flow, as long as the first,
+	// but for the last one, which may be shorter. Nil: UDP takes them.
+	UDPs func(p []Packet)
 }
 
 // Open makes the device in n, or takes over the one that is there, and makes n send
@@ -124,6 +127,7 @@ func (d *Device) Serve(h Handlers) error {
 	buf := make([]byte, offloadLen+MaxMTU+1)
 	var p Packet
 	var later delayed
+	together := make([]Packet, maxTogether)
 	for ahead := 0; ; {
 		n, err := d.read(buf, later.empty())
 		switch {
@@ -138,14 +142,16 @@ func (d *Device) Serve(h Handlers) error {
 			h.hand(&p)
 			continue
 		default:
-			later.add(p.Src, buf[:n])
-			if ahead++; ahead < readAhead {
+			if ahead++; later.add(&p, buf[:n]) {
+				ahead += dropAhead - 1
+			}
+			if ahead < readAhead*dropAhead {
 				continue
 			}
 		}
 		ahead = 0
-		if !later.empty() && p.decode(later.take()) {
-			h.hand(&p)
+		if !later.empty() {
+			h.handAll(later.take(), together)
 		}
 	}
 }
@@ -180,6 +186,23 @@ func (p *Packet) decode(b []byte) bool {
 func (h *Handlers) hand(p *Packet) {
 	if handle := h.of(p.Proto); handle != nil {
 		handle(p)
+	}
+}
+
+// handAll hands out what has waited, read into packets.
+func (h *Handlers) handAll(taken [][]byte, packets []Packet) {
+	packets = packets[:len(taken)]
+	together := h.UDPs != nil && len(taken) > 1
+	for i, b := range taken {
+		packets[i].decode(b)                                            // as before it was kept
+		together = together && packets[i].alike() == packets[0].alike() // else their hashes alone are the same
+	}
+	if together {
+		h.UDPs(packets)
+		return
+	}
+	for i := range packets {
+		h.hand(&packets[i])
 	}
 }
 

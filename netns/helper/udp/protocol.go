@@ -37,6 +37,7 @@ func (protocol) Open(v6 bool) (int, error) {
 	unix.SetsockoptInt(fd, level, recvTOS, 1)
 	unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
 	return fd, nil
 }
 

@@ -39,6 +39,8 @@ const (
 
 	// receiveBuffer is asked for, in octets; net.core.rmem_max may allow less.
 	receiveBuffer = 1 << 20
+	// sendBuffer, with net.core.wmem_max, is so for what a card has not sent yet.
+	sendBuffer = 1 << 20
 )
 
 // Config is what a Path needs.
@@ -56,7 +58,8 @@ type Path struct {
 	flows *flow.Table
 	parts fragment.Reassembler // of Handle
 
-	head     [48]byte // of Deliver
+	together flow.Bundle // of HandleAll
+	head     [48]byte    // of Deliver
 	ids      atomic.Uint32
 	ungroups atomic.Bool // the device takes no bundles
 }
@@ -86,7 +89,7 @@ func (p *Path) Flows() int { return p.flows.Len() }
 // Close ends all flows.
 func (p *Path) Close() { p.flows.Close() }
 
-// Handle takes a packet from the device. It is for one goroutine.
+// Handle takes a packet from the device. It and HandleAll are for one goroutine.
 func (p *Path) Handle(packet *tun.Packet) {
 	packet = p.parts.Add(packet)
 	if packet == nil {
@@ -98,6 +101,35 @@ func (p *Path) Handle(packet *tun.Packet) {
 	}
 	if err := p.send(packet, from, to, data); err != nil {
 		p.refuse(packet, err)
+	}
+}
+
+// HandleAll takes datagrams of one flow that have waited together (tun.Handlers). The
+// host's kernel gets them in one call, which is what a helper that is late makes up for it by.
+func (p *Path) HandleAll(packets []tun.Packet) {
+	var from, to netip.AddrPort
+	p.together.Reset()
+	for i := range packets {
+		var data []byte
+		var ok bool
+		if from, to, data, ok = parse(&packets[i]); !ok || !p.together.Add(data) {
+			p.handleEach(packets) // somebody tries what happens
+			return
+		}
+	}
+	first := &packets[0]
+	f, err := p.flows.Get(from)
+	if err == nil {
+		err = f.SendAll(to, &p.together, flow.How{DontFragment: first.DontFragment, TTL: first.TTL, TOS: first.TOS})
+	}
+	if err != nil {
+		p.refuse(first, err)
+	}
+}
+
+func (p *Path) handleEach(packets []tun.Packet) {
+	for i := range packets {
+		p.Handle(&packets[i])
 	}
 }
 

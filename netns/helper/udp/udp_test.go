@@ -36,7 +36,7 @@ func restart(t testing.TB, l *outlab.Lab, mtu int) *Path {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	l.Serve(t, tun.Handlers{UDP: p.Handle})
+	l.Serve(t, tun.Handlers{UDP: p.Handle, UDPs: p.HandleAll})
 	return p
 }
 

@@ -146,7 +146,7 @@ func TestUserNamespaceExec(t *testing.T) {
 			} else {
 				needRange(t)
 			}
-			want(t, c.mapped(maps).execs(0, 0).stdout, user, "/dev/pts/0", user)
+			want(t, strings.ReplaceAll(c.mapped(maps).execs(0, 0).stdout, "\r", ""), user, "/dev/pts/0", user)
 		})
 	}
 }
@@ -158,7 +158,7 @@ func TestUserNamespaceInitAndTerminal(t *testing.T) {
 	c.Init = true
 	c.Spec.Process.Terminal = true
 	c.Spec.Process.User = specs.User{UID: 1000, GID: 1000}
-	want(t, c.mapped(keepMap).output(), "/dev/pts/0", "1000", "skiff-init", "1000")
+	want(t, strings.ReplaceAll(c.mapped(keepMap).output(), "\r", ""), "/dev/pts/0", "1000", "skiff-init", "1000")
 }
 
 // TestUserNamespaceJoinsOthers joins namespaces that belong to the starter's user

@@ -98,7 +98,7 @@ type Starting struct {
 	process *Process
 	report  *os.File
 	gate    *os.File     // nil where the child waits for nothing
-	mapped  func() error // waits for the mappings
+	mapped  func() error // waits for the mappings; nil where they are written already
 }
 
 // Begin is the first half of Start: the child exists, and what maps its ids is at
@@ -134,7 +134,10 @@ func (c *Command) Begin() (*Starting, error) {
 		err = s.process.reparented(s.report)
 	}
 	if err == nil && s.gate != nil {
-		if s.mapped, err = c.Mapping.write(s.process.PID); err != nil {
+		if s.mapped, err = c.Mapping.write(s.process.PID); err == nil && s.mapped == nil {
+			err = s.release() // nothing to wait for: the child may go on
+		}
+		if err != nil {
 			s.gate.Close() // the child reads end of file and exits
 			s.process.Wait()
 		}
@@ -157,11 +160,11 @@ func (s *Starting) Finish() (*Process, error) {
 	defer s.report.Close()
 	if s.gate != nil {
 		defer s.gate.Close()
+	}
+	if s.mapped != nil {
 		err := s.mapped()
 		if err == nil {
-			if _, writeErr := s.gate.Write([]byte{1}); writeErr != nil {
-				err = fmt.Errorf("releasing the mapped child: %w", writeErr)
-			}
+			err = s.release()
 		}
 		if err != nil {
 			s.gate.Close()
@@ -173,6 +176,14 @@ func (s *Starting) Finish() (*Process, error) {
 		return nil, err
 	}
 	return s.process, nil
+}
+
+// release lets the child go on, whose ids are mapped.
+func (s *Starting) release() error {
+	if _, err := s.gate.Write([]byte{1}); err != nil {
+		return fmt.Errorf("releasing the mapped child: %w", err)
+	}
+	return nil
 }
 
 // executed waits until the child's copy of the report pipe was closed by exec,

@@ -165,12 +165,12 @@ func readMap(path string) ([]IDMap, error) {
 }
 
 // write maps the ids of a fresh user namespace whose first process is pid. Where
-// helpers do it, they are at work when it returns; done waits for them.
+// helpers do it, they are at work when it returns; done waits for them, and is nil
+// where there are none.
 func (m *Mapping) write(pid int) (done func() error, err error) {
 	if !m.privileged && !m.Single {
 		return m.startHelpers(pid)
 	}
-	done = func() error { return nil }
 	proc := fmt.Sprintf("/proc/%d/", pid)
 	if m.Single {
 		// user_namespaces(7): an unprivileged writer of gid_map must give up setgroups first.
@@ -184,7 +184,7 @@ func (m *Mapping) write(pid int) (done func() error, err error) {
 	if err := os.WriteFile(proc+"gid_map", lines(m.GIDs), 0); err != nil {
 		return nil, fmt.Errorf("mapping group ids: %w", explainMapping(err))
 	}
-	return done, nil
+	return nil, nil
 }
 
 func lines(maps []IDMap) []byte {

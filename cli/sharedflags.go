@@ -20,6 +20,7 @@ func (c *containerFlags) addShared(flags *pflag.FlagSet) {
 	flags.StringVar(&c.UTS, "uts", "", "UTS namespace to use")
 	flags.StringVar(&c.VolumeDriver, "volume-driver", "", "Optional volume driver for the container")
 	listVar(flags, &c.VolumesFrom, "volumes-from", "", "Mount volumes from the specified container(s)")
+	flags.BoolVar(&c.Rootfs, "rootfs", false, "The image is a folder that holds a root file system, FOLDER[:O]")
 	flags.BoolVar(&c.Replace, "replace", false, "Remove the container that has the name, should there be one")
 	listVar(flags, &c.Requires, "requires", "", "Start these containers first")
 }

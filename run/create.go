@@ -49,17 +49,20 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if p.record.Driver, err = e.driver(); err != nil {
 		return nil, nil, err
 	}
+	if err := p.useFolder(o); err != nil {
+		return nil, nil, err
+	}
 	undoCID, err := writeCIDFile(o.CIDFile, p.record.ID)
 	if err != nil {
 		return nil, nil, err
 	}
 	// From here to the record in the store nobody may remove the image's layers.
-	held, err := e.Store.HoldImage(img)
+	release, err := e.hold(img)
 	if err != nil {
 		undoCID()
 		return nil, nil, err
 	}
-	defer held.Unlock()
+	defer release()
 	if before != nil {
 		err = before(p.record)
 	}

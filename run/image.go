@@ -37,6 +37,9 @@ func (e *Engine) pull(ctx context.Context, o registry.PullOptions) (*store.Image
 // imageFor finds the image of a new container, pulling it where o.Pull and the
 // platform say so.
 func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, error) {
+	if o.Rootfs {
+		return folderImage(), nil
+	}
 	if isHello(o.Image) {
 		return e.hello(ctx)
 	}

@@ -98,7 +98,7 @@ func (e *Engine) setup(c *store.Container, r *store.Record, attach conmon.Attach
 		Name:       r.Name,
 		Dir:        c.Dir,
 		Root:       e.Store.Root,
-		Stack:      store.Stack{Driver: r.Driver, Store: e.Store.Root, Layers: r.Image.Layers, Dir: c.Dir, Volatile: r.HostConfig.AutoRemove},
+		Stack:      store.Stack{Driver: r.Driver, Store: e.Store.Root, Layers: r.Image.Layers, Base: r.Rootfs, Dir: c.Dir, Volatile: r.HostConfig.AutoRemove},
 		User:       r.Config.User,
 		GroupAdd:   r.HostConfig.GroupAdd,
 		OpenStdin:  r.Config.OpenStdin,

@@ -18,6 +18,8 @@ type ProcessOptions struct {
 	VolumeDriver  string
 	StorageOpts   []string
 
+	Rootfs bool // Image names a folder of the host's in place of an image
+
 	Replace  bool     // remove the container that has the name
 	Requires []string // containers that must run first
 }

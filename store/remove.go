@@ -188,10 +188,14 @@ func unlinkAt(parent int, name string, flags int) error {
 }
 
 // openFolder opens a folder for reading and deleting; where its mode forbids that
-// to its owner, the mode is changed first.
+// to its owner, the mode is changed first. What is mounted in a tree is not of it: a
+// mount that could not be taken away (EXDEV) must not lose its files.
 func openFolder(parent int, name string) (*os.File, error) {
 	const flags = unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(parent, name, unix.O_RDONLY|flags, 0)
+	open := func(flags uint64) (int, error) {
+		return unix.Openat2(parent, name, &unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS})
+	}
+	fd, err := open(unix.O_RDONLY | flags)
 	if err == nil {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && st.Mode&0o700 != 0o700 {
@@ -202,7 +206,7 @@ func openFolder(parent int, name string) (*os.File, error) {
 	if !errors.Is(err, unix.EACCES) {
 		return nil, pathError("open", name, err)
 	}
-	path, err := unix.Openat(parent, name, unix.O_PATH|flags, 0)
+	path, err := open(unix.O_PATH | flags)
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}

@@ -15,6 +15,7 @@ const (
 	Overlay     = "overlay"        // overlayfs of the kernel, 5.11 and later in a user namespace
 	FuseOverlay = "fuse-overlayfs" // the program of that name, in a process beside the container
 	Copy        = "copy"           // every container has a copy of its image
+	Bind        = "bind"           // a folder of the host's is the root file system itself
 )
 
 // Stack is a container's root file system: an image's layers, a writable
@@ -24,6 +25,9 @@ type Stack struct {
 	Store  string   // the store's root
 	Layers []string // diff ids, lowest first; of one that stands there twice the upper counts
 	Dir    string   // the container's folder with upper/, work/ and merged/
+	// Base is a folder of the host's: with the driver "bind" the root file system,
+	// with the others what lies below all layers, and is only read.
+	Base string `json:",omitempty"`
 	// Volatile leaves out syncing to disk (the mount option of that name in
 	// overlayfs.rst): right for what a power cut may take.
 	Volatile bool `json:",omitempty"`
@@ -56,6 +60,9 @@ func (st Stack) Mount() (*Mounted, error) {
 		m.daemon, err = st.mountFuse(m.Path)
 	case Copy:
 		err = unix.Mount(st.upper(), m.Path, "", unix.MS_BIND, "")
+	case Bind:
+		// With all that is mounted beneath: the kernel lets nobody uncover what that hides.
+		err = unix.Mount(st.Base, m.Path, "", unix.MS_BIND|unix.MS_REC, "")
 	default:
 		err = fmt.Errorf("storage driver %q is unknown", driver)
 	}
@@ -74,11 +81,15 @@ func (st Stack) settle() (string, error) {
 	if driver, err := os.Readlink(link); err == nil {
 		return driver, nil
 	}
-	if st.Driver == Copy {
-		if err := st.copyLayers(); err != nil {
-			return "", err
-		}
-	} else if err := st.rootAttributes(); err != nil {
+	var err error
+	switch st.Driver {
+	case Bind:
+	case Copy:
+		err = st.copyLayers()
+	default:
+		err = st.rootAttributes()
+	}
+	if err != nil {
 		return "", err
 	}
 	return st.Driver, os.Symlink(st.Driver, link)
@@ -87,11 +98,12 @@ func (st Stack) settle() (string, error) {
 // rootAttributes gives upper/, which overlayfs shows as the root, what the topmost
 // layer's root has: a container sees the image's, not ours.
 func (st Stack) rootAttributes() error {
-	if len(st.Layers) == 0 {
+	lowers := st.lowers()
+	if len(lowers) == 0 {
 		return nil
 	}
 	var root, upper unix.Stat_t
-	top := LayerTree(st.Store, st.Layers[len(st.Layers)-1])
+	top := lowers[0]
 	if err := unix.Lstat(top, &root); err != nil {
 		return &os.PathError{Op: "lstat", Path: top, Err: err}
 	}
@@ -133,6 +145,9 @@ func (st Stack) lowers() []string {
 			paths = append(paths, LayerTree(st.Store, id))
 		}
 	}
+	if st.Base != "" {
+		paths = append(paths, st.Base)
+	}
 	return paths
 }
 
@@ -144,8 +159,12 @@ const unmountLimit = 5 * time.Second
 // everything written is in upper/. No process of the container may be left.
 func (m *Mounted) Unmount() error {
 	deadline := time.Now().Add(unmountLimit)
+	flags := unix.UMOUNT_NOFOLLOW
+	if m.Driver == Bind {
+		flags |= unix.MNT_DETACH // the folder's own mounts go along; nothing is to be written
+	}
 	for {
-		err := unix.Unmount(m.Path, unix.UMOUNT_NOFOLLOW)
+		err := unix.Unmount(m.Path, flags)
 		switch {
 		case err == nil || errors.Is(err, unix.EINVAL): // EINVAL: not mounted any longer
 			return m.daemon.wait()

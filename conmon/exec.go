@@ -104,7 +104,7 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	}
 	io.own(request.Process.User)
 	defer io.closeTheirs()
-	e := &oci.Exec{Process: request.Process, Seccomp: l.seccomp, Stdio: io.theirs}
+	e := &oci.Exec{Process: request.Process, Seccomp: l.seccomp, Stdio: io.theirs, KeepGroups: oci.KeepsGroups(l.spec)}
 	if request.Unconfined {
 		e.Seccomp = nil
 	}

@@ -297,6 +297,12 @@ func (s *shim) launch(l *life) (err error) {
 	}
 	defer io.closeTheirs()
 	s.setup.Attach.Size.giveTo(l.spec.Process)
+	drop, err := s.joinShm(l.spec)
+	if err != nil {
+		io.closeOurs()
+		return err
+	}
+	defer drop()
 	launch := &oci.Launch{Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
 		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }}
 	if s.network != nil {

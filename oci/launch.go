@@ -83,6 +83,8 @@ type Exec struct {
 	Seccomp []byte
 	Stdio   [3]*os.File
 	Created func(pid int) error // as in Launch
+	// KeepGroups leaves the process the supplementary groups that the caller has.
+	KeepGroups bool
 	// Outlives lets the process live on when its starter ends.
 	Outlives bool
 	Extras

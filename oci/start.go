@@ -47,7 +47,7 @@ func (l *Launch) Start() (*Started, error) {
 		}
 		c, err := l.compile(mapping, spaces)
 		if err == nil {
-			c.Process.SetGroups = setgroupsAllowed(pid)
+			c.Process.SetGroups = !KeepsGroups(l.Spec) && setgroupsAllowed(pid)
 			if mapping.Shifts() && spaces.own&unix.CLONE_NEWUSER != 0 {
 				err = c.Container.openTrees()
 			}
@@ -71,7 +71,7 @@ func (e *Exec) Start() (*Started, error) {
 	if err != nil {
 		return nil, asError(err)
 	}
-	process.SetGroups = setgroupsAllowed(pid)
+	process.SetGroups = !e.KeepGroups && setgroupsAllowed(pid)
 	flags, err := different(pid)
 	if err != nil {
 		return nil, asError(notRunning(err))

@@ -150,7 +150,7 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	h := &p.record.HostConfig
 	*h = store.HostConfig{
 		AutoRemove: o.AutoRemove, NetworkMode: string(p.network.Mode), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
-		GroupAdd: o.GroupAdd, Init: o.Init, ContainerIDFile: o.CIDFile,
+		Init: o.Init, ContainerIDFile: o.CIDFile,
 		DNS: p.network.DNS.Servers, DNSSearch: p.network.DNS.Search, DNSOptions: p.network.DNS.Options,
 		ExtraHosts: p.network.Hosts, Links: p.network.Links, Sysctls: p.network.Sysctls,
 	}
@@ -158,6 +158,9 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 		return err
 	}
 	if err := p.isolation(s, o); err != nil {
+		return err
+	}
+	if err := p.groups(o.GroupAdd); err != nil {
 		return err
 	}
 	if h.RestartPolicy, err = parseRestart(o.Restart, o.AutoRemove); err != nil {

@@ -34,7 +34,7 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 			Rlimits:         rlimitsOf(h.Ulimits),
 		},
 		Mounts:      mounts,
-		Annotations: h.Annotations,
+		Annotations: p.annotations(),
 		Linux:       &specs.Linux{Namespaces: p.namespaces(), Sysctl: p.sysctls()},
 	}
 	if h.UTSMode != modeHost {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/store"
 	"golang.org/x/sys/unix"
@@ -119,10 +120,6 @@ func (p *plan) kernelMounts() []specs.Mount {
 	}, p.shmMounts()...)
 }
 
-// sharedShm is where the shim puts the shared memory of another container, which has
-// a mount namespace of its own, for this one to bind.
-const sharedShm = "shm"
-
 // shmMounts is /dev/shm: it goes with the IPC namespace, of whose shared memory it is
 // the other half.
 func (p *plan) shmMounts() []specs.Mount {
@@ -134,7 +131,7 @@ func (p *plan) shmMounts() []specs.Mount {
 	case h.IpcMode == modeHost:
 		m.Source = "/dev/shm"
 	case strings.HasPrefix(h.IpcMode, modeContainer):
-		m.Source = filepath.Join(p.dir, sharedShm)
+		m.Source = filepath.Join(p.dir, conmon.SharedShm)
 	default:
 		m.Type, m.Source = "tmpfs", "shm"
 		m.Options = []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(h.ShmSize, 10)}

@@ -12,6 +12,8 @@ import (
 func (c *containerFlags) addShared(flags *pflag.FlagSet) {
 	flags.Var(namedList{list{&c.Annotations}, "map"}, "annotation", "Add an annotation to the container (passed through to the OCI runtime)")
 	flags.StringVar(&c.Cgroupns, "cgroupns", "", `Cgroup namespace to use (host|private)`)
+	listVar(flags, &c.CDISpecDirs, "cdi-spec-dir", "", "Folder of CDI files (default /etc/cdi and /var/run/cdi)")
+	flags.Var(namedList{list{&c.GPUs}, "gpu-request"}, "gpus", "GPU devices to add to the container ('all' to pass all GPUs)")
 	flags.StringVar(&c.IPC, "ipc", "", "IPC mode to use")
 	flags.StringVar(&c.Isolation, "isolation", "", "Container isolation technology")
 	flags.IntVar(&c.OOMScoreAdj, "oom-score-adj", 0, "Tune host's OOM preferences (-1000 to 1000)")
@@ -39,6 +41,7 @@ func (c *containerFlags) completeShared(p *program, cmd *cobra.Command) {
 	completeFlag(cmd, "uts", "host", "private")
 	completeFlag(cmd, "cgroupns", "host", "private")
 	completeFlag(cmd, "isolation", "default")
+	completeFlag(cmd, "gpus", "all", "device=")
 	completeFlag(cmd, "volume-driver", "local")
 	for _, name := range []string{"annotation", "domainname", "oom-score-adj", "storage-opt"} {
 		completeFlag(cmd, name)

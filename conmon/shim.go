@@ -303,7 +303,7 @@ func (s *shim) launch(l *life) (err error) {
 		return err
 	}
 	defer drop()
-	launch := &oci.Launch{Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
+	launch := &oci.Launch{ID: s.setup.Container, Bundle: s.setup.Dir, Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
 		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }}
 	if s.network != nil {
 		launch.Forked, launch.Gate = s.network.begin, s.network.await

@@ -14,6 +14,8 @@ type ProcessOptions struct {
 	NoHostname    bool // and /etc/hostname
 	ReadOnlyTmpfs bool // with ReadOnly: /run, /tmp and /var/tmp can be written
 	ImageVolume   string
+	GPUs          []string // as docker takes them
+	CDISpecDirs   []string // folders of CDI files; the usual ones where empty
 	VolumesFrom   []string // NAME[:ro|rw]
 	VolumeDriver  string
 	StorageOpts   []string

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/skiff-containers/skiff/netns"
+	"github.com/skiff-containers/skiff/run/cdi"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -16,10 +17,11 @@ type plan struct {
 	network  *netns.Request
 	peer     *store.Container // whose network it shares; nil mostly
 	security security
-	dir      string   // where its folder will be
-	tmpfs    []string // places that other flags than --tmpfs make one at
-	zone     []byte   // its /etc/localtime, where one was asked for
-	bare     []string // files of skiff's that are not laid over the image's
+	dir      string     // where its folder will be
+	tmpfs    []string   // places that other flags than --tmpfs make one at
+	edits    *cdi.Edits // what CDI devices need
+	zone     []byte     // its /etc/localtime, where one was asked for
+	bare     []string   // files of skiff's that are not laid over the image's
 }
 
 // newPlan joins what the user asked for with what the image says. Nothing is
@@ -184,7 +186,11 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	if h.LogConfig, err = parseLog(o.LogDriver, o.LogOpts); err != nil {
 		return err
 	}
-	if h.Devices, err = parseDevices(o.Devices); err != nil {
+	paths, err := p.vendorDevices(o)
+	if err != nil {
+		return err
+	}
+	if h.Devices, err = parseDevices(paths); err != nil {
 		return err
 	}
 	return joinMounts(s, h, o)

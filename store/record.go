@@ -118,6 +118,7 @@ type HostConfig struct {
 	Ulimits         []Ulimit
 	LogConfig       LogConfig
 	Devices         []Device
+	DeviceRequests  []DeviceRequest `json:",omitempty"` // what --gpus and CDI names asked for
 	GroupAdd        []string
 	ShmSize         int64 // bytes
 	Init            bool
@@ -220,6 +221,15 @@ type Device struct {
 	PathOnHost        string
 	PathInContainer   string
 	CgroupPermissions string
+}
+
+// DeviceRequest asks for devices by what they are rather than by path: Docker's object.
+type DeviceRequest struct {
+	Driver       string // "cdi": DeviceIDs are CDI names; "" and "nvidia" are GPUs
+	Count        int    // -1 is all
+	DeviceIDs    []string
+	Capabilities [][]string
+	Options      map[string]string
 }
 
 // RestartPolicy says whether the shim starts the container again when it has ended.

@@ -70,6 +70,7 @@ var bans = []struct {
 }{
 	{"github.com/spf13/", []string{"cli"}, "commands and flags are one package's business; what lies below takes options"},
 	{"github.com/google/go-containerregistry", []string{"registry"}, "it brings net/http and credential stores, which no other start should pay for"},
+	{"github.com/goccy/go-yaml", []string{"run/cdi"}, "YAML is for the files of others; skiff's own are JSON"},
 	{"github.com/moby/profiles", []string{"run/seccomp"}, "the shim gets its filter compiled"},
 	{"github.com/klauspost/compress", []string{"registry"}, "layers are decompressed in one place, where they are verified"},
 	{"net/http", []string{"registry"}, "it costs half a millisecond of every start and a megabyte of every shim"},

@@ -20,6 +20,9 @@ func Main(argv []string) int {
 	if len(argv) > 1 {
 		args = argv[1:]
 	}
+	if own := asRuntime(argv); own != nil {
+		args = own
+	}
 	return p.main(args)
 }
 

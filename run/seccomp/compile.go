@@ -38,8 +38,21 @@ func specFor(capabilities []string) *specs.Spec {
 	return &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: capabilities}}}
 }
 
-// Compile compiles a profile of the runtime spec for the machine that skiff runs on.
-func Compile(p *specs.LinuxSeccomp) ([]byte, error) { return compile(p, native()) }
+// Compile compiles a profile of the runtime spec for the machine that skiff runs on. A
+// profile with flags or a listener is more than a program: see [CompileFilter].
+func Compile(p *specs.LinuxSeccomp) ([]byte, error) {
+	f, err := CompileFilter(p)
+	if err != nil {
+		return nil, err
+	}
+	if f.Flags != 0 {
+		return nil, errors.New("compiling a seccomp profile: its flags are not supported")
+	}
+	if f.Notify {
+		return nil, errors.New("compiling a seccomp profile: a listener is not supported")
+	}
+	return f.Program, nil
+}
 
 // maxInstructions is the kernel's bound on one filter (BPF_MAXINSNS).
 const maxInstructions = 4096
@@ -62,15 +75,6 @@ func compile(p *specs.LinuxSeccomp, machine string) ([]byte, error) {
 }
 
 func assemble(p *specs.LinuxSeccomp, machine string) (program, error) {
-	for _, flag := range p.Flags {
-		// TSYNC concerns threads, of which there is one when the filter is installed.
-		if flag != "SECCOMP_FILTER_FLAG_TSYNC" {
-			return nil, fmt.Errorf("flag %q is not supported", flag)
-		}
-	}
-	if p.ListenerPath != "" || p.ListenerMetadata != "" {
-		return nil, errors.New("a listener is not supported")
-	}
 	otherwise, err := answer(p.DefaultAction, p.DefaultErrnoRet)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ const (
 	retKillThread  = 0x00000000
 	retTrap        = 0x00030000
 	retErrno       = 0x00050000
+	retNotify      = 0x7fc00000
 	retTrace       = 0x7ff00000
 	retLog         = 0x7ffc0000
 	retAllow       = 0x7fff0000
@@ -46,7 +47,7 @@ func answer(action specs.LinuxSeccompAction, number *uint) (uint32, error) {
 	case specs.ActLog:
 		return retLog, nil
 	case specs.ActNotify:
-		return 0, fmt.Errorf("action %q needs a supervisor, which skiff has none of", action)
+		return retNotify, nil
 	}
 	return 0, fmt.Errorf("action %q is unknown", action)
 }

@@ -25,8 +25,8 @@ type graves struct {
 }
 
 const (
-	graveLimit = 64                     // as many at most
-	graveRest  = 300 * time.Millisecond // how long nothing must have happened
+	graveLimit = 64          // as many at most
+	graveRest  = time.Second // how long nothing must have happened; the helper stays for longer
 )
 
 // add keeps a namespace, which its container uses no longer. Remains removes those of
@@ -49,7 +49,8 @@ func (g *graves) add(s *space.Space, remains func()) {
 	g.timer.Reset(graveRest)
 }
 
-// wait puts the clearing off: a container is just being attached.
+// wait puts the clearing off: somebody has come, with a container to be attached most
+// likely, which is soon in need of the lock.
 func (g *graves) wait() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

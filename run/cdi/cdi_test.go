@@ -84,16 +84,16 @@ func TestRefusals(t *testing.T) {
 		return `{"cdiVersion":"1.0.0","kind":"a/b","devices":[{"name":"x","containerEdits":{` + edits + `}}]}`
 	}
 	for text, want := range map[string]string{
-		`{"cdiVersion":"9.0.0","kind":"a/b"}`:                        `version "9.0.0" of CDI is not known`,
-		`{"cdiVersion":"1.0.0","kind":"a"}`:                          `is not VENDOR/CLASS`,
+		`{"cdiVersion":"9.0.0","kind":"a/b"}`:                         `version "9.0.0" of CDI is not known`,
+		`{"cdiVersion":"1.0.0","kind":"a"}`:                           `is not VENDOR/CLASS`,
 		`{"cdiVersion":"1.0.0","kind":"a/b","devices":[{"name":""}]}`: `device name "" is not valid`,
-		one(`"sorcery":[]`):                                          `unknown field "sorcery"`,
-		one(`"intelRdt":{"closID":"x"}`):                             `intelRdt`,
-		one(`"netDevices":[{}]`):                                     `network devices`,
-		one(`"hooks":[{"hookName":"poststop","path":"/x"}]`):         `hook "poststop"`,
-		one(`"mounts":[{"hostPath":"/x"}]`):                          `a mount without a path`,
-		one(`"deviceNodes":[{"hostPath":"/x"}]`):                     `a device node without a path`,
-		`{"cdiVersion":"1.0.0","kind":"a/b","devices":[]}`:           `unresolvable CDI device "a/b=x"`,
+		one(`"sorcery":[]`):                                           `unknown field "sorcery"`,
+		one(`"intelRdt":{"closID":"x"}`):                              `intelRdt`,
+		one(`"netDevices":[{}]`):                                      `network devices`,
+		one(`"hooks":[{"hookName":"poststop","path":"/x"}]`):          `hook "poststop"`,
+		one(`"mounts":[{"hostPath":"/x"}]`):                           `a mount without a path`,
+		one(`"deviceNodes":[{"hostPath":"/x"}]`):                      `a device node without a path`,
+		`{"cdiVersion":"1.0.0","kind":"a/b","devices":[]}`:            `unresolvable CDI device "a/b=x"`,
 	} {
 		_, err := Find([]string{folder(t, map[string]string{"a.json": text})}, []string{"a/b=x"})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -71,6 +71,9 @@ func (r *Runtime) create(o *CreateOptions) (c *Container, started *oci.Started, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := r.settle(spec); err != nil {
+		return nil, nil, err
+	}
 	rootfs, err := rootfsOf(bundle, spec)
 	if err != nil {
 		return nil, nil, err

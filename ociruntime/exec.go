@@ -42,6 +42,10 @@ func (r *Runtime) Exec(id string, o *ExecOptions) (*oci.Started, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.settleProcess(process)
+	if err := checkAppArmor(process); err != nil {
+		return nil, err
+	}
 	if o.Detach {
 		if err := o.checkConsole(process); err != nil {
 			return nil, err

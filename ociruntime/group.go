@@ -20,6 +20,7 @@ type group struct {
 	config  cgroups.Cgroup
 	manager cgroups.Manager
 	limited bool // limits were asked for
+	asked   *specs.LinuxResources
 }
 
 // newGroup says where a container's groups are to be, by the spec's cgroupsPath. Nil is
@@ -30,7 +31,10 @@ func (r *Runtime) newGroup(id string, s *specs.Spec) (*group, error) {
 		return nil, err
 	}
 	resources.Devices = append(resources.Devices, alwaysAllowed()...)
-	g := &group{config: cgroups.Cgroup{Resources: resources, Systemd: r.SystemdCgroup, Rootless: r.Rootless}, limited: limits(s.Linux.Resources)}
+	if r.Rootless && !InitialRoot() {
+		resources.SkipDevices = true // in a user namespace no rule can be set, and no node made
+	}
+	g := &group{config: cgroups.Cgroup{Resources: resources, Systemd: r.SystemdCgroup, Rootless: r.Rootless}, limited: limits(s.Linux.Resources), asked: s.Linux.Resources}
 	if err := g.place(id, s.Linux.CgroupsPath); err != nil {
 		return nil, err
 	}
@@ -107,6 +111,9 @@ func (g *group) apply(pid int, r *Runtime) error {
 	}
 	if err != nil {
 		return fmt.Errorf("making the container's control group: %w", err)
+	}
+	if err := g.setOld(); err != nil {
+		return fmt.Errorf("limiting the container: %w", err)
 	}
 	if err := g.manager.Set(g.config.Resources); err != nil {
 		return fmt.Errorf("limiting the container: %w", err)

@@ -45,3 +45,17 @@ func each(w io.Writer, operands []string, do func(operand string) (line string, 
 	}
 	return errors.Join(failed...)
 }
+
+// inTurn is each for operands that depend on each other: one after the other.
+func inTurn(w io.Writer, operands []string, do func(operand string) (line string, err error)) error {
+	var failed []error
+	for _, operand := range operands {
+		line, err := do(operand)
+		if err != nil {
+			failed = append(failed, err)
+		} else if line != "" {
+			fmt.Fprintln(w, line)
+		}
+	}
+	return errors.Join(failed...)
+}

@@ -32,8 +32,9 @@ func newNetworkRm(p *program) *cobra.Command {
 	return cmd
 }
 
+// runNetworkRm removes networks in the order given: one may lie on the next.
 func runNetworkRm(ctx context.Context, e *run.Engine, s *streams, refs []string, force bool) error {
-	return each(s.data(), refs, func(ref string) (string, error) {
+	return inTurn(s.data(), refs, func(ref string) (string, error) {
 		err := e.NetworkRemove(ctx, ref, force)
 		if force && errors.Is(err, store.ErrNoNetwork) {
 			return "", nil

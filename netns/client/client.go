@@ -18,11 +18,10 @@ import (
 // Stage is argv[0] of the network helper.
 const Stage = "skiff-network"
 
-// The files of the helper, in the store's folder "helper".
+// The files of the helper, in the store's folder "helper", besides its socket.
 const (
-	SocketName = "socket"
-	AliveName  = "alive" // locked while it lives
-	LogName    = "log"
+	AliveName = "alive" // locked while it lives
+	LogName   = "log"
 )
 
 // ListenerName is the helper's socket among the descriptors that it is handed.
@@ -56,7 +55,8 @@ type Start struct {
 // ErrNoHelper: no helper runs.
 var ErrNoHelper = errors.New("no network helper runs")
 
-// Dial connects to the helper of a store; ErrNoHelper where none runs.
+// Dial connects to the helper of a store; ErrNoHelper where none runs. It wraps
+// ErrOtherVersion.
 func Dial(s *store.Store) (*Conn, error) {
 	folder, err := os.Open(filepath.Join(s.Root, "helper"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -75,7 +75,7 @@ func Dial(s *store.Store) (*Conn, error) {
 	if err != nil {
 		unix.Close(fd)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
-			return nil, ErrNoHelper
+			return nil, absent(folder.Name())
 		}
 		return nil, fmt.Errorf("reaching the network helper: %w", err)
 	}
@@ -108,7 +108,7 @@ func (c *Conn) Close() { c.conn.Close() }
 
 // Connect connects to the helper, starting it where none runs.
 func (s *Start) Connect() (*Conn, error) {
-	if conn, err := Dial(s.Store); !errors.Is(err, ErrNoHelper) {
+	if conn, err := s.dialOrWait(); !errors.Is(err, ErrNoHelper) {
 		return conn, err
 	}
 	lock, err := s.Store.Lock("helper")
@@ -159,7 +159,7 @@ func (s *Start) start() error {
 	return nil
 }
 
-// listen makes the helper's socket, in place of one that a killed helper left. The
+// listen makes the helper's socket, in place of those that killed helpers left. The
 // caller holds the lock "helper".
 func listen(path string) (*os.File, error) {
 	folder, err := os.Open(path)
@@ -167,8 +167,14 @@ func listen(path string) (*os.File, error) {
 		return nil, err
 	}
 	defer folder.Close()
-	if err := os.Remove(filepath.Join(path, SocketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	left, err := otherSockets(path)
+	if err != nil {
 		return nil, err
+	}
+	for _, socket := range append(left, filepath.Join(path, SocketName)) {
+		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {

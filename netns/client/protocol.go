@@ -5,7 +5,7 @@ import (
 	"github.com/skiff-containers/skiff/wire"
 )
 
-// The conversation with the network helper, over helper/socket in the store
+// The conversation with the network helper, over [SocketName] in the store
 // (package wire). A shim's lasts as long as its container; the kernel ends it with
 // either side, which is how both learn of the other's death.
 //

@@ -69,7 +69,17 @@ func (p *program) completeFilter(cmd *cobra.Command, known []string) {
 func (p *program) filterValues(ctx context.Context, name string) []string {
 	switch name {
 	case "status":
-		return []string{string(store.Created), string(store.Exited), string(store.Removing), string(store.Running)}
+		return []string{"created", "exited", "paused", "removing", "restarting", "running"}
+	case "health":
+		return []string{"healthy", "none", "starting", "unhealthy"}
+	case "restart-policy":
+		return []string{"always", "no", "on-failure", "unless-stopped"}
+	case "event":
+		return strings.Fields("attach connect create delete destroy detach die disconnect exec_create exec_die exec_start health_status kill oom pause pull rename restart start stop tag unpause untag update")
+	case "container", "before", "since":
+		return p.containers(ctx, "", nil)
+	case "image":
+		return p.images(ctx, nil)
 	case "dangling":
 		return []string{"false", "true"}
 	case "network":
@@ -82,6 +92,8 @@ func (p *program) filterValues(ctx context.Context, name string) []string {
 		return []string{"local"}
 	case "name":
 		return p.containers(ctx, "", nil)
+	case "is-task":
+		return []string{"false", "true"}
 	case "ancestor", "reference":
 		return p.images(ctx, nil)
 	}

@@ -132,8 +132,8 @@ func inspectOne(ctx context.Context, e *run.Engine, ref string, o inspectOptions
 		if err == nil && o.size {
 			sized := &sizedContainer{ContainerInspect: c}
 			record := &store.Record{ID: c.ID, Image: store.ImageRef{ID: c.Image}}
-			sized.SizeRw, sized.SizeRootFs = containerSizes(ctx, e, record)
-			return sized, nil
+			sized.SizeRw, sized.SizeRootFs, err = containerSizes(ctx, e, record)
+			return sized, err
 		}
 		if err == nil {
 			return c, nil

@@ -32,11 +32,48 @@ type containerRow struct {
 	State        string
 	Status       string
 
-	labels map[string]string
+	labels  map[string]string
+	summary run.Summary
+	written int64 // what Size begins with
 }
 
 // Label is the value of one label, or empty.
 func (r *containerRow) Label(name string) string { return cell(r.labels[name]) }
+
+// Podman's further fields. They are methods, as JSON has Docker's alone.
+
+// Pid is the first process's id on the host, 0 where none runs.
+func (r *containerRow) Pid() int {
+	if !r.summary.State.Alive() {
+		return 0
+	}
+	return r.summary.State.Init.PID
+}
+
+// ExitCode is that of the last end.
+func (r *containerRow) ExitCode() int { return r.summary.State.ExitCode }
+
+// Exited tells whether the container has run and ended.
+func (r *containerRow) Exited() bool { return r.summary.State.Status == store.Exited }
+
+// ExitedAt and StartedAt are in seconds since 1970.
+func (r *containerRow) ExitedAt() int64  { return r.summary.State.FinishedAt.Unix() }
+func (r *containerRow) StartedAt() int64 { return r.summary.State.StartedAt.Unix() }
+
+// Created is how long ago it was made.
+func (r *containerRow) Created() string { return r.RunningFor }
+
+// ImageID is the image's, short.
+func (r *containerRow) ImageID() string { return shortID(r.summary.Record.Image.ID) }
+
+// CIDFile is where --cidfile had the id written.
+func (r *containerRow) CIDFile() string { return cell(r.summary.Record.HostConfig.ContainerIDFile) }
+
+// Restarts is how often its policy started it again.
+func (r *containerRow) Restarts() int { return r.summary.State.RestartCount }
+
+// HealthStatus is "starting", "healthy" or "unhealthy".
+func (r *containerRow) HealthStatus() string { return cell(r.summary.Health) }
 
 func containerHeadings() map[string]string {
 	return map[string]string{
@@ -44,6 +81,8 @@ func containerHeadings() map[string]string {
 		"Labels": "LABELS", "LocalVolumes": "LOCAL VOLUMES", "Mounts": "MOUNTS", "Names": "NAMES",
 		"Networks": "NETWORKS", "Platform": "PLATFORM", "Ports": "PORTS", "RunningFor": "CREATED",
 		"Size": "SIZE", "State": "STATE", "Status": "STATUS",
+		"Pid": "PID", "ExitCode": "EXIT CODE", "Exited": "EXITED", "ExitedAt": "EXITED AT", "StartedAt": "STARTED AT",
+		"Created": "CREATED", "ImageID": "IMAGE ID", "CIDFile": "CIDFILE", "Restarts": "RESTARTS", "HealthStatus": "HEALTH",
 	}
 }
 
@@ -63,8 +102,9 @@ func containerRowOf(c run.Summary, whole bool) *containerRow {
 		RunningFor:   ago(r.Created),
 		Size:         "0B",
 		State:        string(c.State.Status),
-		Status:       statusText(c.State),
+		Status:       statusText(c.State, c.Health),
 		labels:       r.Config.Labels,
+		summary:      c,
 	}
 	if !whole {
 		row.ID = shortID(row.ID)
@@ -72,13 +112,25 @@ func containerRowOf(c run.Summary, whole bool) *containerRow {
 	return row
 }
 
-// statusText is the state in Docker's words: "Up 2 hours", "Exited (0) 3 minutes ago".
-func statusText(s *store.State) string {
+// statusText is the state in Docker's words: "Up 2 hours (healthy)", "Exited (0) 3 minutes ago".
+func statusText(s *store.State, health string) string {
 	switch s.Status {
 	case store.Created:
 		return "Created"
+	case store.Paused:
+		return "Up " + units.HumanDuration(time.Since(s.StartedAt)) + " (Paused)"
+	case store.Restarting:
+		return fmt.Sprintf("Restarting (%d) %s", s.ExitCode, ago(s.FinishedAt))
 	case store.Running:
-		return "Up " + units.HumanDuration(time.Since(s.StartedAt))
+		text := "Up " + units.HumanDuration(time.Since(s.StartedAt))
+		switch health {
+		case "":
+		case store.HealthStarting:
+			text += " (health: starting)"
+		default:
+			text += " (" + cell(health) + ")"
+		}
+		return text
 	case store.Exited:
 		return fmt.Sprintf("Exited (%d) %s", s.ExitCode, ago(s.FinishedAt))
 	case store.Removing:

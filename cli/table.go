@@ -19,6 +19,7 @@ type listing struct {
 	format   string            // what --format or config.json said; "" is table
 	standard string            // the command's own columns: a template
 	headings map[string]string // heading of each field, for tables
+	bare     bool              // without them
 }
 
 // uses tells whether the output needs a field, which may be dear to find out.
@@ -45,7 +46,7 @@ func (l *listing) write(w io.Writer, rows []any) error {
 		return err
 	}
 	var lines bytes.Buffer
-	if l.isTable() {
+	if l.isTable() && !l.bare {
 		if err := l.heading(&lines, t); err != nil {
 			return err
 		}

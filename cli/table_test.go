@@ -89,17 +89,42 @@ func TestPsJSONHasDockersFields(t *testing.T) {
 
 func TestStatusText(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
-	for want, s := range map[string]*store.State{
-		"Created":                      {Status: store.Created},
-		"Up 2 hours":                   {Status: store.Running, StartedAt: ago(2*time.Hour + time.Minute)},
-		"Up Less than a second":        {Status: store.Running, StartedAt: ago(0)},
-		"Exited (137) 5 weeks ago":     {Status: store.Exited, ExitCode: 137, FinishedAt: ago(36 * 24 * time.Hour)},
-		"Exited (0) About an hour ago": {Status: store.Exited, FinishedAt: ago(61 * time.Minute)},
-		"Removal In Progress":          {Status: store.Removing},
+	for want, s := range map[string]run.Summary{
+		"Created":                       {State: &store.State{Status: store.Created}},
+		"Up 2 hours":                    {State: &store.State{Status: store.Running, StartedAt: ago(2*time.Hour + time.Minute)}},
+		"Up 2 hours (healthy)":          {State: &store.State{Status: store.Running, StartedAt: ago(2*time.Hour + time.Minute)}, Health: store.HealthHealthy},
+		"Up 2 hours (health: starting)": {State: &store.State{Status: store.Running, StartedAt: ago(2*time.Hour + time.Minute)}, Health: store.HealthStarting},
+		"Up 2 minutes (Paused)":         {State: &store.State{Status: store.Paused, StartedAt: ago(2*time.Minute + time.Second)}},
+		"Restarting (1) 3 seconds ago":  {State: &store.State{Status: store.Restarting, ExitCode: 1, FinishedAt: ago(3 * time.Second)}},
+		"Up Less than a second":         {State: &store.State{Status: store.Running, StartedAt: ago(0)}},
+		"Exited (137) 5 weeks ago":      {State: &store.State{Status: store.Exited, ExitCode: 137, FinishedAt: ago(36 * 24 * time.Hour)}},
+		"Exited (0) About an hour ago":  {State: &store.State{Status: store.Exited, FinishedAt: ago(61 * time.Minute)}},
+		"Removal In Progress":           {State: &store.State{Status: store.Removing}},
 	} {
-		if got := statusText(s); got != want {
+		if got := statusText(s.State, s.Health); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// Nothing that a container, an image or a user called something moves the cursor of
+// whoever looks at a table.
+func TestRowsCannotBreakATable(t *testing.T) {
+	c := testContainer()
+	evil := "a\x1b[2J\tb\nc\x07"
+	c.Record.Config.Labels = map[string]string{"l": evil}
+	c.Record.Config.Image, c.Record.Path, c.Record.Args = evil, evil, []string{evil}
+	c.Health = evil
+	var b bytes.Buffer
+	o := psOptions{format: "table {{.Image}}\t{{.Labels}}\t{{.Command}}\t{{.Status}}"}
+	if err := o.listing().write(&cleanWriter{&b}, []any{containerRowOf(c, true)}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\x07") || strings.Count(b.String(), "\n") != 2 {
+		t.Errorf("got %q", b.String())
+	}
+	if text := eventText(&store.Event{Type: "container", Action: "create", ID: "x", Attributes: map[string]string{"name": evil}}); strings.ContainsAny(clean(text), "\x1b\x07\n\t") {
+		t.Errorf("got %q", text)
 	}
 }
 

@@ -109,13 +109,14 @@ type Outcome struct {
 type Summary struct {
 	Record *store.Record
 	State  *store.State
+	Health string       // "starting", "healthy" or "unhealthy"; "" where it is not asked for, or nothing runs
 	Ports  []store.Port // published, with the host's real ones; of one that runs
 }
 
 // ListOptions select rows of ps.
 type ListOptions struct {
 	All     bool
-	Filters map[string][]string // id, name, label, status, ancestor, exited, before, since, network, volume
+	Filters map[string][]string // id, name, label, status, ancestor, exited, before, since, network, volume, health and so on
 	Last    int                 // at most so many, newest first, running or not; 0 is no limit
 }
 

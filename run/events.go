@@ -66,7 +66,9 @@ func (e *Engine) Events(ctx context.Context, o EventOptions, each func(*store.Ev
 // filter's values any must match, but all labels; of the filters all.
 func matchesEvent(filters map[string][]string, event *store.Event) bool {
 	for key, values := range filters {
-		any := func(match func(value string) bool) bool { return len(values) == 0 || slices.ContainsFunc(values, match) }
+		any := func(match func(value string) bool) bool {
+			return len(values) == 0 || slices.ContainsFunc(values, match)
+		}
 		ok := true
 		switch key {
 		case "type":

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/skiff-containers/skiff/netns"
 	"github.com/skiff-containers/skiff/registry"
@@ -53,8 +54,8 @@ func (e *Engine) filters(asked map[string][]string) (*rowFilter, error) {
 			}
 			tests[i] = test
 		}
-		every := key == "label" // several labels must all be there
-		f.status = f.status || key == "status" || key == "exited"
+		every := key == "label" || key == "label!" // several labels must all be there
+		f.status = f.status || key == "status" || key == "exited" || key == "health" && slices.Contains(values, "none")
 		f.tests = append(f.tests, func(s *Summary) bool {
 			for _, test := range tests {
 				if test(s) != every {
@@ -77,13 +78,40 @@ func (e *Engine) filter(key, value string) (func(*Summary) bool, error) {
 		return func(s *Summary) bool {
 			return pattern.MatchString(s.Record.Name) || pattern.MatchString("/"+s.Record.Name)
 		}, nil
+	case "label!":
+		return func(s *Summary) bool { return !hasLabel(s.Record.Config.Labels, value) }, nil
 	case "label":
 		return func(s *Summary) bool { return hasLabel(s.Record.Config.Labels, value) }, nil
 	case "status":
-		if !slices.Contains([]string{"created", "restarting", "running", "removing", "paused", "exited", "dead"}, value) {
+		if !slices.Contains([]string{"created", "restarting", "running", "removing", "paused", "exited", "dead", "configured", "stopped"}, value) {
 			return nil, fmt.Errorf("invalid filter %q: no such status", key+"="+value)
 		}
-		return func(s *Summary) bool { return string(s.State.Status) == value }, nil
+		podmans := map[string]string{"configured": "created", "stopped": "exited"}
+		return func(s *Summary) bool {
+			return string(s.State.Status) == value || string(s.State.Status) == podmans[value]
+		}, nil
+	case "health":
+		if !slices.Contains([]string{"starting", "healthy", "unhealthy", "none"}, value) {
+			return nil, fmt.Errorf("invalid filter %q: no such health", key+"="+value)
+		}
+		return func(s *Summary) bool { return s.Health == value || s.Health == "" && value == "none" }, nil
+	case "is-task": // of a swarm, which no container here is
+		task, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter %q: neither true nor false", key+"="+value)
+		}
+		return func(*Summary) bool { return !task }, nil
+	case "restart-policy":
+		return func(s *Summary) bool {
+			have := s.Record.HostConfig.RestartPolicy.Name
+			return have == value || have == "" && value == "no"
+		}, nil
+	case "until":
+		then, err := ParseTime(value, time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter %q: %w", key+"="+value, err)
+		}
+		return func(s *Summary) bool { return s.Record.Created.Before(then) }, nil
 	case "exited":
 		code, err := strconv.Atoi(value)
 		if err != nil {

@@ -54,7 +54,7 @@ func summarise(c *store.Container, runningOnly bool) (*Summary, error) {
 	if err != nil {
 		return nil, gone(err)
 	}
-	if runningOnly && !state.Alive() {
+	if runningOnly && !state.Alive() && state.Status != store.Restarting {
 		return nil, nil
 	}
 	r, err := c.Record()
@@ -64,7 +64,20 @@ func summarise(c *store.Container, runningOnly bool) (*Summary, error) {
 		}
 		return nil, err
 	}
-	return &Summary{Record: r, State: state, Ports: portsOf(c, r, state)}, nil
+	return &Summary{Record: r, State: state, Health: healthOf(c, r, state), Ports: portsOf(c, r, state)}, nil
+}
+
+// healthOf is what the shim last found a running container's health to be.
+func healthOf(c *store.Container, r *store.Record, state *store.State) string {
+	check := r.Config.Healthcheck
+	if !state.Alive() || check == nil || len(check.Test) == 0 || check.Test[0] == "NONE" {
+		return ""
+	}
+	h, err := store.ReadHealth(c.Dir)
+	if err != nil || h == nil {
+		return store.HealthStarting
+	}
+	return h.Status
 }
 
 // inParallel calls work for 0 to n-1 on all processors.

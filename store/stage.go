@@ -17,6 +17,7 @@ func Stages() map[string]func() int {
 	return map[string]func() int{
 		probeStage:  probe,
 		removeStage: remove,
+		sizeStage:   size,
 	}
 }
 

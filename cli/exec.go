@@ -11,6 +11,7 @@ import (
 
 func newExec(p *program) *cobra.Command {
 	var o run.ExecOptions
+	var chosen selection
 	cmd := &cobra.Command{
 		Use:         "exec [OPTIONS] CONTAINER COMMAND [ARG...]",
 		Short:       "Execute a command in a running container",
@@ -18,18 +19,31 @@ func newExec(p *program) *cobra.Command {
 		Example: `  skiff exec -it web sh
   skiff exec -u 1000 -w /srv web ls -l
   tar c . | skiff exec -i web tar x -C /srv`,
-		Args:              minArgs(2),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if chosen.empty() {
+				return minArgs(2)(cmd, args)
+			}
+			return minArgs(1)(cmd, args)
+		},
 		ValidArgsFunction: p.completeContainers(1, store.Running),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Command = args[1:]
 			e, err := p.engine()
 			if err != nil {
 				return err
 			}
+			named := args[:1]
+			if !chosen.empty() {
+				named = nil
+			}
+			o.Command = args[len(named):]
+			ref, err := chosen.one(cmd.Context(), e, named)
+			if err != nil {
+				return launching(codeFailed, err)
+			}
 			if o.DetachKeys == "" && o.TTY {
 				o.DetachKeys = p.dockerConfig().DetachKeys
 			}
-			return runExec(cmd.Context(), e, p.streams, args[0], &o)
+			return runExec(cmd.Context(), e, p.streams, ref, &o)
 		},
 	}
 	flags := cmd.Flags()
@@ -39,10 +53,14 @@ func newExec(p *program) *cobra.Command {
 	listVar(flags, &o.Env, "env", "e", "Set environment variables")
 	listVar(flags, &o.EnvFiles, "env-file", "", "Read in a file of environment variables")
 	flags.BoolVarP(&o.Interactive, "interactive", "i", false, "Keep STDIN open even if not attached")
+	flags.UintVar(&o.PreserveFDs, "preserve-fds", 0, "Pass so many file descriptors of the caller's, from 3 on")
 	flags.BoolVar(&o.Privileged, "privileged", false, "Give extended privileges to the command")
 	flags.BoolVarP(&o.TTY, "tty", "t", false, "Allocate a pseudo-TTY")
 	flags.StringVarP(&o.User, "user", "u", "", `Username or UID (format: "<name|uid>[:<group|gid>]")`)
 	flags.StringVarP(&o.Workdir, "workdir", "w", "", "Working directory inside the container")
+	chosen.addLatest(cmd, "l")
+	chosen.addCIDFile(cmd)
+	completeFlag(cmd, "preserve-fds")
 	completeFlag(cmd, "detach-keys", "ctrl-p,ctrl-q")
 	completeFlagBy(cmd, "env", completions.Environment)
 	return cmd

@@ -71,14 +71,15 @@ func (c *Client) Attach(a Attach) (*Session, error) {
 // Exec starts a further process. Direct descriptors become the process's own; the
 // caller still closes its copies. The error is a *[Failure] where the process
 // could not be started. The client must not be used again.
-func (c *Client) Exec(r ExecRequest, direct [3]*os.File) (*Session, error) {
+func (c *Client) Exec(r ExecRequest, direct [3]*os.File, preserve ...*os.File) (*Session, error) {
 	var files []*os.File
 	for i, f := range direct {
 		if r.Direct[i] = f != nil; f != nil {
 			files = append(files, f)
 		}
 	}
-	return c.open(kindExec, r, files)
+	r.Preserve = len(preserve)
+	return c.open(kindExec, r, append(files, preserve...))
 }
 
 func (c *Client) open(k wire.Kind, request any, files []*os.File) (*Session, error) {

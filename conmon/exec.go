@@ -105,6 +105,7 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	io.own(request.Process.User)
 	defer io.closeTheirs()
 	e := &oci.Exec{Process: request.Process, Seccomp: l.seccomp, Stdio: io.theirs, KeepGroups: oci.KeepsGroups(l.spec)}
+	e.Preserve = rest[:min(request.Preserve, len(rest))]
 	if request.Unconfined {
 		e.Seccomp = nil
 	}

@@ -105,6 +105,7 @@ type ExecRequest struct {
 	Detach   bool // the process outlives this connection and has no streams
 	Attach   Attach
 	Direct   [3]bool // as in Setup; the descriptors come with the message, in order
+	Preserve int     // so many more come after those of Direct, for the process to have from 3 on
 	// Unconfined leaves the container's seccomp filter out (exec --privileged).
 	Unconfined bool
 }

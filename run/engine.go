@@ -152,6 +152,7 @@ type ExecOptions struct {
 	Interactive bool
 	TTY         bool
 	Privileged  bool
+	PreserveFDs uint // so many descriptors of the caller's, from 3 on
 	Env         []string
 	EnvFiles    []string
 	User        string

@@ -32,6 +32,10 @@ func (e *Engine) Exec(ctx context.Context, ref string, o *ExecOptions) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
+	preserve, err := preserved(o.PreserveFDs)
+	if err != nil {
+		return Outcome{}, err
+	}
 	client, err := e.dial(ctx, c, r, "exec in")
 	if err != nil {
 		return Outcome{}, err
@@ -42,7 +46,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, o *ExecOptions) (Outcome,
 	if !o.Detach && !o.TTY {
 		direct = pipesOf(&o.AttachOptions, request.Attach)
 	}
-	session, err := signals.during(func() (*conmon.Session, error) { return client.Exec(*request, direct) })
+	session, err := signals.during(func() (*conmon.Session, error) { return client.Exec(*request, direct, preserve...) })
 	if err != nil {
 		return Outcome{}, notRunning(r, "exec in", err)
 	}

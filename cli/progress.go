@@ -39,7 +39,9 @@ type silence struct{}
 func (silence) Update(registry.Event) {}
 
 // finished tells whether nothing more is to come of a layer.
-func finished(p registry.Phase) bool { return p == registry.Complete || p == registry.Exists }
+func finished(p registry.Phase) bool {
+	return p == registry.Complete || p == registry.Exists || p == registry.Mapped
+}
 
 // writeAll ignores what cannot be written: progress is no result.
 func writeAll(w io.Writer, text string) { io.WriteString(w, text) }

@@ -102,7 +102,7 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	if err != nil {
 		return nil, err
 	}
-	io.own(request.Process.User)
+	io.own(l.ids.outside(request.Process.User))
 	defer io.closeTheirs()
 	e := &oci.Exec{Process: request.Process, Seccomp: l.seccomp, Stdio: io.theirs, KeepGroups: oci.KeepsGroups(l.spec)}
 	e.Preserve = rest[:min(request.Preserve, len(rest))]

@@ -54,10 +54,11 @@ type Setup struct {
 	Dir        string // its folder, absolute
 	Root       string // the store's root
 	Stack      store.Stack
-	User       string   // "name|uid[:group|gid]", looked up in the container's own files
-	GroupAdd   []string // names or numbers
-	OpenStdin  bool     // keep stdin for attached clients
-	StdinOnce  bool     // close it when the first of them leaves
+	User       string    // "name|uid[:group|gid]", looked up in the container's own files
+	GroupAdd   []string  // names or numbers
+	Identity   *Identity // whom the container's accounts are to have; nil mostly
+	OpenStdin  bool      // keep stdin for attached clients
+	StdinOnce  bool      // close it when the first of them leaves
 	AutoRemove bool
 	Init       bool
 	Log        store.LogConfig

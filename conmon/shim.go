@@ -65,6 +65,7 @@ type shim struct {
 // life is the container from one start to the end of its first process.
 type life struct {
 	spec    *specs.Spec
+	ids     ids
 	seccomp []byte
 	mounted *store.Mounted
 	log     *logWriter
@@ -220,10 +221,13 @@ func (s *shim) prepare(l *life, io *stdio) (err error) {
 	if l.mounted, err = s.setup.Stack.Mount(); err != nil {
 		return err
 	}
+	if err := s.setup.Identity.addTo(l.mounted.Path); err != nil {
+		return err
+	}
 	if err := completeUser(l.spec.Process, l.mounted.Path, s.setup.User, s.setup.GroupAdd); err != nil {
 		return err
 	}
-	io.own(l.spec.Process.User)
+	io.own(l.ids.outside(l.spec.Process.User))
 	if s.listener == nil {
 		s.listener, err = listen(s.setup.Dir)
 	}
@@ -247,6 +251,9 @@ func (s *shim) load(l *life) error {
 		if err := s.rejoin(l.spec); err != nil {
 			return err
 		}
+	}
+	if l.ids, err = idsOf(l.spec.Linux); err != nil {
+		return err
 	}
 	if !s.setup.Seccomp {
 		return nil

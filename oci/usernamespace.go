@@ -105,7 +105,7 @@ func (n *namespaces) mappingOf(pid int) (*userns.Mapping, error) {
 	case n.mapping != nil:
 		return n.mapping, nil
 	case n.user != nil:
-		return userns.Of(pid)
+		return userns.Of(pid) // another one than ours: see isOwn
 	}
 	return userns.Of(os.Getpid())
 }

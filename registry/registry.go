@@ -24,6 +24,8 @@ const (
 	Retrying    Phase = "Retrying"       // after a passing fault, which Text names
 	Complete    Phase = "Pull complete"  //
 	Exists      Phase = "Already exists" //
+	Mapping     Phase = "Preparing"      // for containers that have other ids
+	Mapped      Phase = "Prepared"       //
 	Status      Phase = "Status"         // a line about the whole pull
 )
 

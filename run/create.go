@@ -38,6 +38,7 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if err != nil {
 		return nil, nil, err
 	}
+	defer p.reserved.Release()
 	e.tellSecurity(p)
 	if err := e.replace(ctx, o); err != nil {
 		return nil, nil, err
@@ -45,11 +46,13 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if mode := p.network.Mode; len(o.Publish) > 0 && !mode.Served() {
 		e.say(fmt.Sprintf("published ports are discarded when using %s network mode", mode))
 	}
-	e.tellNetAdmin(p)
 	if p.record.Driver, err = e.driver(); err != nil {
 		return nil, nil, err
 	}
 	if err := p.useFolder(o); err != nil {
+		return nil, nil, err
+	}
+	if err := e.mapLayers(ctx, p.record, o.Progress); err != nil {
 		return nil, nil, err
 	}
 	undoCID, err := writeCIDFile(o.CIDFile, p.record.ID)

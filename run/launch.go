@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -36,6 +37,9 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 		n.close()
 	}()
 	if err := e.startRequired(r); err != nil {
+		return nil, err
+	}
+	if err := e.mapLayers(context.Background(), r, nil); err != nil {
 		return nil, err
 	}
 	lock, state, err := c.LockStart()
@@ -93,14 +97,19 @@ func (e *Engine) setup(c *store.Container, r *store.Record, attach conmon.Attach
 	if err != nil {
 		return conmon.Setup{}, err
 	}
+	who, err := identity(r)
+	if err != nil {
+		return conmon.Setup{}, err
+	}
 	return conmon.Setup{
 		Container:  c.ID,
 		Name:       r.Name,
 		Dir:        c.Dir,
 		Root:       e.Store.Root,
-		Stack:      store.Stack{Driver: r.Driver, Store: e.Store.Root, Layers: r.Image.Layers, Base: r.Rootfs, Dir: c.Dir, Volatile: r.HostConfig.AutoRemove},
+		Stack:      store.Stack{Driver: r.Driver, Store: e.Store.Root, Layers: r.Image.Layers, Map: layerMap(r), Base: r.Rootfs, Dir: c.Dir, Volatile: r.HostConfig.AutoRemove},
 		User:       r.Config.User,
 		GroupAdd:   r.HostConfig.GroupAdd,
+		Identity:   who,
 		OpenStdin:  r.Config.OpenStdin,
 		StdinOnce:  r.Config.StdinOnce,
 		AutoRemove: r.HostConfig.AutoRemove,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/netns"
@@ -46,15 +45,6 @@ func (p *plan) joinNetworks(s *store.Store, o *CreateOptions) (err error) {
 	}
 	p.record.Networks = p.network.Endpoints
 	return nil
-}
-
-// tellNetAdmin says, once, how far CAP_NET_ADMIN goes in a container with networks:
-// all containers share the user namespace that the networks belong to.
-func (e *Engine) tellNetAdmin(p *plan) {
-	h := &p.record.HostConfig
-	if p.network.Mode.Networks() && slices.Contains(joinCapabilities(h.CapAdd, h.CapDrop, h.Privileged), "CAP_NET_ADMIN") {
-		e.sayOnce("net-admin", "a container with NET_ADMIN (or --privileged) can change the networks of all your containers; use --network none where it is not to be trusted")
-	}
 }
 
 // findNetwork resolves a network's name, its id, or a unique beginning of that, to

@@ -29,6 +29,9 @@ func peersOf(h *store.HostConfig) []peer {
 	if id, ok := strings.CutPrefix(h.PidMode, modeContainer); ok {
 		all = append(all, peer{specs.PIDNamespace, "pid", id})
 	}
+	if id, ok := strings.CutPrefix(h.UsernsMode, modeContainer); ok {
+		all = append(all, peer{specs.UserNamespace, "user", id})
+	}
 	return all
 }
 

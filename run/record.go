@@ -22,6 +22,8 @@ type plan struct {
 	edits    *cdi.Edits // what CDI devices need
 	zone     []byte     // its /etc/localtime, where one was asked for
 	bare     []string   // files of skiff's that are not laid over the image's
+
+	reserved *store.Reservation // of ids; nil mostly
 }
 
 // newPlan joins what the user asked for with what the image says. Nothing is
@@ -50,6 +52,9 @@ func newPlan(s *store.Store, o *CreateOptions, img *store.Image, detached bool) 
 		return nil, err
 	}
 	if err := p.joinPorts(o, img.Config.ExposedPorts); err != nil {
+		return nil, err
+	}
+	if err := p.joinIDs(s, o, img); err != nil {
 		return nil, err
 	}
 	return p, nil

@@ -44,6 +44,7 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 		s.Process.OOMScoreAdj = &score
 	}
 	p.edit(s)
+	s.Linux.UIDMappings, s.Linux.GIDMappings = specMaps(h.IDMappings)
 	s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = p.security.hidden(h.Privileged)
 	return s, nil
 }
@@ -51,7 +52,8 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 // namespaces are those that the container does not share with the host.
 func (p *plan) namespaces() []specs.LinuxNamespace {
 	h := &p.record.HostConfig
-	all := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	// Without maps the shim gives it the ids that there are.
+	all := []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.UserNamespace}}
 	// That of another container is a path which its next start changes: see joinPeers.
 	for _, n := range []struct {
 		kind specs.LinuxNamespaceType

@@ -11,6 +11,7 @@
 //	blobs/sha256/<hex>                  manifests, configs and layers as served
 //	refs/<registry>/<repo>/_tags/<tag>  what a tag names, one small file each
 //	layers/<diff id>/                   unpacked layers, immutable; what is known of one in <diff id>.json
+//	layers/<diff id>-<mapping>/         the same with the owners that a container with other ids needs
 //	images/<manifest>                   summaries: an image exists while its own does
 //	containers/<id>/                    record.json, config.json, state.json, alive, upper/, work/, log, driver
 //	names/<name>                        symlink to the id of a container

@@ -162,14 +162,14 @@ func (s *Store) collect(removed *Removed, layers, blobs []string) error {
 		if info, err := s.Layer(layer); err == nil && info.Blob != "" {
 			blobs = append(blobs, info.Blob)
 		}
-		tree, err := s.unlinkLayer(layer)
+		trees, err := s.unlinkLayer(layer)
+		removed.trees = append(removed.trees, trees...)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("removing layer %s: %w", layer, err)
 		}
-		removed.trees = append(removed.trees, tree)
 		removed.Digests = append(removed.Digests, layer)
 	}
 	for _, blob := range blobs {

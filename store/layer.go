@@ -74,10 +74,15 @@ func (s *Store) LockLayer(ctx context.Context, diffID string, waiting func()) (*
 	if err != nil {
 		return nil, err
 	}
-	path := s.path("tmp", "making-"+hex) // not in locks/, which is never swept
+	return s.lockTree(ctx, hex, waiting)
+}
+
+// lockTree is LockLayer for any tree in layers/, by its name.
+func (s *Store) lockTree(ctx context.Context, name string, waiting func()) (*LayerLock, error) {
+	path := s.path("tmp", "making-"+name) // not in locks/, which is never swept
 	f, err := WaitBusy(ctx, waiting, func() (*os.File, error) { return lockFile(path) })
 	if err != nil {
-		return nil, fmt.Errorf("locking layer %s: %w", diffID, err)
+		return nil, fmt.Errorf("locking layer %s: %w", name, err)
 	}
 	return &LayerLock{f, path}, nil
 }
@@ -194,20 +199,36 @@ func (l *StagedLayer) Discard() error {
 	return err
 }
 
-// unlinkLayer takes a layer out of the store in one step. What it returns deletes
-// the tree; where nobody does, the next [Store.Sweep]. The caller holds the lock on images.
-func (s *Store) unlinkLayer(diffID string) (remove func() error, err error) {
+// unlinkLayer takes a layer out of the store, first what other mappings have made of
+// it. What it returns deletes the trees; where nobody does, the next [Store.Sweep]. The
+// caller holds the lock on images exclusively.
+func (s *Store) unlinkLayer(diffID string) (remove []func() error, err error) {
+	paths, err := s.mappedBeside(diffID)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range append(paths, s.LayerPath(diffID)) {
+		one, err := s.unlinkTree(path)
+		if err != nil {
+			return remove, err
+		}
+		remove = append(remove, one)
+	}
+	os.Remove(s.LayerPath(diffID) + ".json")
+	return remove, nil
+}
+
+// unlinkTree takes one tree out of layers/ in one step.
+func (s *Store) unlinkTree(path string) (remove func() error, err error) {
 	marker, gone, err := s.markTree()
 	if err != nil {
 		return nil, err
 	}
-	path := s.LayerPath(diffID)
 	if err := os.Rename(path, gone); err != nil {
 		os.Remove(marker.Name())
 		marker.Close()
 		return nil, err
 	}
-	os.Remove(path + ".json")
 	return func() error {
 		defer marker.Close()
 		if err := s.RemoveTree(gone); err != nil {

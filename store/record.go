@@ -132,7 +132,8 @@ type HostConfig struct {
 	Sysctls         map[string]string `json:",omitempty"`
 	IpcMode         string            // "private" (""), "host", "none", "shareable" or "container:<id>"
 	UTSMode         string            // "" or "host"
-	UsernsMode      string            // "" (U itself), "host" (the same, said), "keep-id[:uid=,gid=,size=]", "nomap" or "auto[:…]"
+	UsernsMode      string            // "" and "host" (the ids of U), "keep-id[:uid=,gid=,size=]", "nomap", "auto[:…]", "private" (given by IDMappings) or "container:<id>"
+	IDMappings      *IDMappings       `json:",omitempty"` // of its user namespace, where they are not those of U
 	CgroupnsMode    string            // "private" or "host"
 	CgroupParent    string            `json:",omitempty"` // a slice, or a path of cgroupfs
 	CgroupConf      map[string]string `json:",omitempty"` // files of cgroup v2 and what to write to them (podman run --cgroup-conf)
@@ -143,6 +144,12 @@ type HostConfig struct {
 	GroupsKept      bool     `json:",omitempty"` // the caller's supplementary groups stay (podman run --group-add keep-groups)
 	Requires        []string `json:",omitempty"` // ids of containers that must run first (podman run --requires)
 	Resources
+}
+
+// IDMappings are the ids of a container: "inside:outside:size", where outside is an id
+// of U (podman's object).
+type IDMappings struct {
+	UIDMap, GIDMap []string
 }
 
 // Resources are the limits of a container: the fields of Docker's Resources object.

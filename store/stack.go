@@ -24,6 +24,7 @@ type Stack struct {
 	Driver string   // "overlay", "fuse-overlayfs" or "copy", as [Store.Driver] told
 	Store  string   // the store's root
 	Layers []string // diff ids, lowest first; of one that stands there twice the upper counts
+	Map    string   `json:",omitempty"` // [MapName] of the container's ids: whose trees of the layers are used
 	Dir    string   // the container's folder with upper/, work/ and merged/
 	// Base is a folder of the host's: with the driver "bind" the root file system,
 	// with the others what lies below all layers, and is only read.
@@ -142,7 +143,7 @@ func (st Stack) lowers() []string {
 	for i := len(st.Layers) - 1; i >= 0; i-- {
 		if id := st.Layers[i]; !seen[id] {
 			seen[id] = true
-			paths = append(paths, LayerTree(st.Store, id))
+			paths = append(paths, MappedTree(st.Store, id, st.Map))
 		}
 	}
 	if st.Base != "" {

@@ -18,6 +18,7 @@ func Stages() map[string]func() int {
 		probeStage:  probe,
 		removeStage: remove,
 		sizeStage:   size,
+		remapStage:  remap,
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // Child returns the mapping of a user namespace that a process of this one makes:
@@ -68,6 +70,22 @@ func Same() (*Mapping, error) {
 		return nil, err
 	}
 	return Child(uids, gids)
+}
+
+// As returns what the ids of a process mean to the caller, whose user namespace is
+// the same or the one above. (The kernel tells the former as it tells Of.)
+func As(pid int) (*Mapping, error) {
+	var own, its unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/user", &own); err != nil {
+		return nil, fmt.Errorf("reading id mappings: %w", err)
+	}
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/ns/user", pid), &its); err != nil {
+		return nil, fmt.Errorf("reading id mappings: %w", err)
+	}
+	if own.Ino == its.Ino && own.Dev == its.Dev {
+		return Same()
+	}
+	return Of(pid)
 }
 
 // Shifts tells whether some id of the namespace means another one outside.

@@ -19,6 +19,7 @@ const toolLimit = 5 * time.Second
 //	tcp ADDR [TEXT]    connects, sends a line, prints the answer
 //	udp ADDR [TEXT]    the same by UDP
 //	resolve NAME       prints the addresses
+//	beyond             tries what NET_ADMIN allows here and in the networks' namespace
 //	hold ADDR          connects, and sends and expects a line each 100 ms, for ever
 func runTool(verb string, args []string) int {
 	var err error
@@ -29,6 +30,8 @@ func runTool(verb string, args []string) int {
 		err = ask(verb, args)
 	case "resolve":
 		err = resolve(args[0])
+	case "beyond":
+		err = beyond()
 	case "hold":
 		err = holdConnection(args[0])
 	default:

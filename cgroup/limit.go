@@ -18,6 +18,9 @@ func Limit(g *store.Group, r *cgroups.Resources) (lacking []string, err error) {
 	if err := CheckV2(r); err != nil {
 		return nil, err
 	}
+	if !limits(r) {
+		return nil, nil
+	}
 	r, lacking = without(r, controllers(g.Path))
 	r, unweighed := weighed(g, r)
 	lacking = append(lacking, unweighed...)

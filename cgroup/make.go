@@ -38,45 +38,68 @@ const patience = 10 * time.Second
 type Making struct {
 	place   *Place
 	request Request
-	pid     int
+	shim    chan int
 	done    chan struct{}
+	pid     int
 	group   *store.Group
 	err     error
 }
 
-// Begin has a group made for a container whose shim is the process pid, which may not
-// have executed anything yet. It returns at once; [Making.Wait] must follow.
+// Begin has a group made for a container whose shim is about to be started. It
+// returns at once, and speaks to the service manager already. [Making.For] and
+// [Making.Wait], or [Making.Abandon], must follow.
 //
 // With a service manager the shim is moved into a scope of its own. It must not fork
 // before that is done: an ordinary user cannot move processes from the group of a
 // login into one of the manager's (cgroup-v2.rst, Delegation Containment).
-func (p *Place) Begin(r Request, pid int) *Making {
-	m := &Making{place: p, request: r, pid: pid, done: make(chan struct{})}
+func (p *Place) Begin(r Request) *Making {
+	m := &Making{place: p, request: r, shim: make(chan int, 1), done: make(chan struct{})}
+	if p.Driver == Cgroupfs { // quick, and to be taken back by whoever has waited only
+		close(m.done)
+		return m
+	}
 	go func() {
 		defer close(m.done)
-		m.group, m.err = p.make(r, pid)
+		m.group, m.err = p.make(r, m.shim)
 	}()
 	return m
 }
 
+// For tells the shim's process, which may not have executed anything yet.
+func (m *Making) For(pid int) {
+	m.pid = pid
+	m.shim <- pid
+}
+
+// Abandon ends a making whose shim was not started.
+func (m *Making) Abandon() { close(m.shim) }
+
 // Wait returns the container's group, which has no processes yet, once it is there.
-// Should the shim have become another process than Begin was told, it begins again.
+// Should the shim have become another process than For was told, it begins again.
 func (m *Making) Wait(pid int) (*store.Group, error) {
 	<-m.done
-	if pid != m.pid {
+	if pid != m.pid || m.place.Driver == Cgroupfs {
 		m.pid = pid
-		m.group, m.err = m.place.make(m.request, pid)
+		again := make(chan int, 1)
+		again <- pid
+		m.group, m.err = m.place.make(m.request, again)
 	}
 	return m.group, m.err
 }
 
-func (p *Place) make(r Request, pid int) (*store.Group, error) {
+// errAbandoned ends a making without a shim.
+var errAbandoned = errors.New("there is no shim")
+
+func (p *Place) make(r Request, shim <-chan int) (*store.Group, error) {
 	var group *store.Group
 	var err error
 	switch p.Driver {
 	case Systemd:
-		group, err = p.makeScope(r, pid)
+		group, err = p.makeScope(r, shim)
 	case Cgroupfs:
+		if _, wanted := <-shim; !wanted {
+			return nil, errAbandoned
+		}
 		group, err = p.makeFolder(r)
 	default:
 		return nil, p.Why
@@ -88,7 +111,7 @@ func (p *Place) make(r Request, pid int) (*store.Group, error) {
 }
 
 // makeScope has the service manager make a scope around the shim, and divides it.
-func (p *Place) makeScope(r Request, pid int) (*store.Group, error) {
+func (p *Place) makeScope(r Request, shim <-chan int) (*store.Group, error) {
 	slice := r.Parent
 	if slice == "" {
 		slice = defaultSlice
@@ -103,6 +126,10 @@ func (p *Place) makeScope(r Request, pid int) (*store.Group, error) {
 		return nil, err
 	}
 	defer conn.Close()
+	pid, wanted := <-shim
+	if !wanted {
+		return nil, errAbandoned
+	}
 	properties := []property{
 		prop("Description", "skiff container "+short(r.Container)),
 		prop("Slice", slice),
@@ -126,6 +153,9 @@ func (p *Place) makeScope(r Request, pid int) (*store.Group, error) {
 	}
 	if path.Base(scope) != unit {
 		return nil, fmt.Errorf("the service manager started %q and left the shim in %q", unit, scope)
+	}
+	if err := empty(scope, path.Join(scope, shimGroup)); err != nil {
+		return nil, err
 	}
 	if err := vacate(scope, shimGroup); err != nil {
 		return nil, err

@@ -48,6 +48,16 @@ var needs = [...]struct {
 		func(r *cgroups.Resources) { r.Rdma = nil }},
 }
 
+// limits tells whether anything is to be set at all.
+func limits(r *cgroups.Resources) bool {
+	for _, n := range needs {
+		if n.wanted(r) {
+			return true
+		}
+	}
+	return r.PidsLimit != nil || len(r.Unified) > 0 || len(r.Devices) > 0
+}
+
 // without returns resources that the controllers which are there can limit, and the
 // names of those that would be needed beside them.
 func without(r *cgroups.Resources, there []string) (*cgroups.Resources, []string) {

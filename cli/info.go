@@ -62,6 +62,9 @@ func printInfo(w io.Writer, i *run.Info) {
 	line("Logging Driver", i.LoggingDriver)
 	line("Cgroup Driver", i.CgroupDriver)
 	line("Cgroup Version", i.CgroupVersion)
+	if len(i.CgroupControllers) > 0 {
+		line("Cgroup Controllers", strings.Join(i.CgroupControllers, " "))
+	}
 	fmt.Fprintln(w, "Security Options:")
 	for _, option := range i.SecurityOptions {
 		fmt.Fprintf(w, " %s\n", strings.TrimPrefix(option, "name="))

@@ -13,17 +13,22 @@ import (
 func (c *containerFlags) addLimits(flags *pflag.FlagSet) {
 	o := &c.LimitOptions
 	addChangeableLimits(flags, o)
-	listVar(flags, &o.BlkioWeightDevice, "blkio-weight-device", "", "Block IO weight (relative device weight)")
-	listVar(flags, &o.DeviceReadBps, "device-read-bps", "", "Limit read rate (bytes per second) from a device")
-	listVar(flags, &o.DeviceReadIOps, "device-read-iops", "", "Limit read rate (IO per second) from a device")
-	listVar(flags, &o.DeviceWriteBps, "device-write-bps", "", "Limit write rate (bytes per second) to a device")
-	listVar(flags, &o.DeviceWriteIOps, "device-write-iops", "", "Limit write rate (IO per second) to a device")
+	addDeviceLimits(flags, o)
 	flags.StringVar(&o.CgroupParent, "cgroup-parent", "", "Optional parent cgroup for the container")
 	flags.Var(namedList{list{&o.CgroupConf}, "strings"}, "cgroup-conf", "Configure cgroup v2 (key=value)")
 	flags.BoolVar(&o.StrictLimits, "strict-limits", false, "Refuse to start where a limit cannot be set")
 	flags.Var(swappiness{}, "memory-swappiness", "Tune container memory swappiness (0 to 100)")
 	refuse(flags, refusal{"oom-kill-disable", "bool", "with cgroup v2 no process waits for memory for ever",
 		"use --memory-reservation to protect its memory, or --oom-score-adj to have others ended first"}, "Disable OOM Killer")
+}
+
+// addDeviceLimits: what it may read from and write to single disks.
+func addDeviceLimits(flags *pflag.FlagSet, o *run.LimitOptions) {
+	listVar(flags, &o.BlkioWeightDevice, "blkio-weight-device", "", "Block IO weight (relative device weight)")
+	listVar(flags, &o.DeviceReadBps, "device-read-bps", "", "Limit read rate (bytes per second) from a device")
+	listVar(flags, &o.DeviceReadIOps, "device-read-iops", "", "Limit read rate (IO per second) from a device")
+	listVar(flags, &o.DeviceWriteBps, "device-write-bps", "", "Limit write rate (bytes per second) to a device")
+	listVar(flags, &o.DeviceWriteIOps, "device-write-iops", "", "Limit write rate (IO per second) to a device")
 }
 
 // addChangeableLimits are those that update takes as well.

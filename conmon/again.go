@@ -25,8 +25,12 @@ func (s *shim) decide(code int, lasted time.Duration) (pause time.Duration, agai
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = nil
-	if s.last {
+	switch {
+	case s.last:
 		return 0, false
+	case s.forced:
+		s.forced = false
+		return s.policy.backOff(lasted), true
 	}
 	return s.policy.after(code, lasted)
 }
@@ -117,6 +121,7 @@ func (s *shim) undo(l *life) {
 // welcome makes a life the current one and tells those who waited for it.
 func (s *shim) welcome(l *life) {
 	s.tell("start")
+	s.accompany(l)
 	s.mu.Lock()
 	s.now = l
 	starters := s.starters
@@ -198,7 +203,11 @@ func (s *shim) signal(n unix.Signal, last bool) error {
 	s.last = s.last || last
 	s.mu.Unlock()
 	if l != nil {
-		return l.target.signal(n)
+		err := l.target.signal(n)
+		if last {
+			s.unpauseToEnd()
+		}
+		return err
 	}
 	if last {
 		s.prod()

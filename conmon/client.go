@@ -125,6 +125,27 @@ func (c *Client) Signal(ctx context.Context, signal int, last bool) error {
 	return fmt.Errorf("sending a signal: unexpected answer %d", k)
 }
 
+// Check runs the container's health check now and tells how it went.
+func (c *Client) Check() (Checked, error) {
+	if err := c.conn.Send(kindCheck, nil); err != nil {
+		return Checked{}, gone(err)
+	}
+	k, body, _, err := c.conn.Recv()
+	switch {
+	case err != nil:
+		return Checked{}, gone(err)
+	case k == kindChecked:
+		return wire.Decode[Checked](body)
+	case k == kindFailure:
+		failure, err := wire.Decode[Failure](body)
+		if err != nil {
+			return Checked{}, err
+		}
+		return Checked{}, &failure
+	}
+	return Checked{}, fmt.Errorf("checking a container's health: unexpected answer %d", k)
+}
+
 // Wait returns when the container has ended and everything that it left is cleaned
 // up, or with the context's error. ErrGone says that the shim died without a word.
 func (c *Client) Wait(ctx context.Context) (Exited, error) {

@@ -1,6 +1,7 @@
 package conmon
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,7 +22,16 @@ func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
 	if s.sharedPIDs {
 		s.children.killOrphans()
 	}
+	l.health.end()
+	for _, timer := range l.timers {
+		timer.Stop()
+	}
+	if l.expired.Load() {
+		s.state.Error = fmt.Sprintf("the container was killed after %v, the longest that it may run", s.setup.Timeout)
+	}
+	s.unpauseEnded(l)
 	l.target.drain()
+	s.noteOOM(l)
 	exited := Exited{Code: exitCode(status)}
 	s.tell("die", "exitCode", strconv.Itoa(exited.Code))
 	pause, again := s.decide(exited.Code, time.Since(s.state.StartedAt))
@@ -42,6 +52,7 @@ func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
 // mounted (without).
 func (s *shim) conclude(l *life, exited Exited) {
 	s.listener.close()
+	s.leaveGroup()
 	s.network.close()
 	s.store.ReleaseAll(s.setup.Dir, s.setup.Container)
 	s.refuse(&Failure{Code: 125, Text: "the container has been stopped"})
@@ -79,6 +90,7 @@ func (s *shim) abandon(l *life, err error) {
 	why := failure(err)
 	s.listener.close()
 	s.network.end(false, false)
+	s.leaveGroup()
 	s.unmount(l)
 	var gone *store.Unlinked
 	if s.alive == nil { // another shim has the container, or it is gone

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/store"
@@ -14,9 +15,8 @@ import (
 // running is a process that exec started.
 type running struct {
 	*target
-	id   string
-	life *life
-	pid  int
+	id  string // "" of a health check
+	pid int
 }
 
 // serveExec starts a further process in the container and serves its client. When
@@ -111,45 +111,78 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	}
 	request.Attach.Size.giveTo(request.Process)
 	s.tell("exec_create: "+commandLine(e.Process.Args), "execID", request.ID)
-	r, err := s.spawn(c, l, e, io, request.ID)
+	r, err := s.spawn(&spawning{life: l, exec: e, io: io, id: request.ID, client: c})
 	if err != nil {
 		io.closeOurs()
+		return nil, err
+	}
+	s.tell("exec_start: "+commandLine(e.Process.Args), "execID", r.id)
+	return r, nil
+}
+
+// spawning is the start of a process by exec.
+type spawning struct {
+	life *life
+	exec *oci.Exec
+	io   *stdio
+	id   string // "": a process that is not listed
+
+	client    *wire.Conn      // who has it ended by leaving; or nil
+	limit     time.Duration   // how long the start may take; 0 is without end
+	cancelled <-chan struct{} // gives up before it has begun; or nil
+}
+
+// spawn starts a process on the main thread.
+func (s *shim) spawn(p *spawning) (r *running, err error) {
+	done := make(chan struct{})
+	job := func() {
+		defer close(done)
+		r, err = s.fork(p)
+	}
+	select {
+	case s.jobs <- job:
+		<-done
+	case <-p.cancelled:
+		return nil, errRestarting
 	}
 	return r, err
 }
 
-// spawn starts a process of exec on the main thread. A client who leaves meanwhile
-// has it ended; nil is none.
-func (s *shim) spawn(c *wire.Conn, l *life, e *oci.Exec, io *stdio, id string) (r *running, err error) {
-	s.onMainThread(func() {
-		if s.current() != l {
-			err = errRestarting
-			return
-		}
-		g := &guard{stage: -1, init: int(l.init.Fd()), client: c}
-		defer g.release()
-		e.Init, e.Created = l.init, g.created
-		var started *oci.Started
-		ended, startErr := s.children.start(func() (int, error) {
-			var err error
-			if started, err = e.Start(); err != nil {
-				return 0, err
-			}
-			return started.Process.PID, nil
-		})
-		if startErr != nil {
-			err = startErr
-			return
-		}
-		pid := started.Process.PID
-		t := newTarget(io, started.Console, nil, ended, func(n unix.Signal) error { return s.children.signal(pid, n) })
-		r = &running{t, id, l, pid}
-		s.execs = append(s.execs, r)
-	})
-	if err == nil {
-		s.tell("exec_start: "+commandLine(e.Process.Args), "execID", id)
+// fork is spawn's part on the main thread.
+func (s *shim) fork(p *spawning) (*running, error) {
+	l := p.life
+	if s.current() != l {
+		return nil, errRestarting
 	}
-	return r, err
+	if l.paused {
+		return nil, errPaused
+	}
+	g := &guard{stage: -1, init: int(l.init.Fd()), client: p.client, limit: p.limit}
+	defer g.release()
+	p.exec.Init, p.exec.Created = l.init, func(pid int) error {
+		if err := g.created(pid); err != nil {
+			return err
+		}
+		return s.joinGroup(pid, l.pid)
+	}
+	var started *oci.Started
+	ended, err := s.children.start(func() (int, error) {
+		var err error
+		if started, err = p.exec.Start(); err != nil {
+			return 0, err
+		}
+		return started.Process.PID, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	pid := started.Process.PID
+	t := newTarget(p.io, started.Console, nil, ended, func(n unix.Signal) error { return s.children.signal(pid, n) })
+	r := &running{t, p.id, pid}
+	s.mu.Lock()
+	s.execs = append(s.execs, r)
+	s.mu.Unlock()
+	return r, nil
 }
 
 // forget takes a process that has ended off the list.

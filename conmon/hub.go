@@ -12,6 +12,7 @@ import (
 // left is forgotten.
 type hub struct {
 	log     *logWriter // nil: none is kept
+	capture *capture   // of a health check
 	mu      sync.Mutex
 	clients map[*wire.Conn]Attach
 	pumps   sync.WaitGroup
@@ -63,6 +64,9 @@ func (h *hub) pump(from *os.File, to stream) {
 func (h *hub) spread(to stream, data []byte) {
 	if h.log != nil {
 		h.log.write(to.name, data)
+	}
+	if h.capture != nil {
+		h.capture.write(data)
 	}
 	h.mu.Lock()
 	var listening [4]*wire.Conn

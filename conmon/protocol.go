@@ -13,7 +13,7 @@ import (
 // first byte says what it is; the rest is JSON, or raw bytes for stream data.
 //
 //	run ── socketpair ── shim        the start: Setup, then as an attached client
-//	CLI ── <container>/shim.sock     Attach, Exec, Signal, Wait, Start
+//	CLI ── <container>/shim.sock     Attach, Exec, Signal, Wait, Start, Pause, Policy
 //
 //	client                             shim
 //	  │ Setup | Attach | Exec | …  ──▶  │
@@ -42,6 +42,11 @@ const (
 	kindFailure
 	kindDone  // empty: the answer to a Signal that opened the conversation
 	kindStart // Attach
+	kindGroup // to the shim, after Setup: its container's cgroup, or one without a path
+	kindPause
+	kindPolicy
+	kindCheck // empty: runs the health check
+	kindChecked
 )
 
 const stdinWindow = 4
@@ -49,29 +54,33 @@ const stdinWindow = 4
 // Setup is the first message to a fresh shim: all that it must know beside the OCI
 // config in the container's folder.
 type Setup struct {
-	Container  string // id
-	Name       string
-	Dir        string // its folder, absolute
-	Root       string // the store's root
-	Stack      store.Stack
-	User       string    // "name|uid[:group|gid]", looked up in the container's own files
-	GroupAdd   []string  // names or numbers
-	Identity   *Identity // whom the container's accounts are to have; nil mostly
-	OpenStdin  bool      // keep stdin for attached clients
-	StdinOnce  bool      // close it when the first of them leaves
-	AutoRemove bool
-	Init       bool
-	Log        store.LogConfig
-	Restart    store.RestartPolicy
-	StopSignal int
-	Health     *Health       // nil: none is asked for
-	Timeout    time.Duration // after which a life is killed; 0 is never
+	Container   string // id
+	Name        string
+	Dir         string // its folder, absolute
+	Root        string // the store's root
+	Stack       store.Stack
+	User        string    // "name|uid[:group|gid]", looked up in the container's own files
+	GroupAdd    []string  // names or numbers
+	Identity    *Identity // whom the accounts of the container are to have; nil mostly
+	OpenStdin   bool      // keep stdin for attached clients
+	StdinOnce   bool      // close it when the first of them leaves
+	AutoRemove  bool
+	Init        bool
+	Log         store.LogConfig
+	Restart     store.RestartPolicy
+	StopSignal  int
+	StopTimeout time.Duration // after which SIGKILL follows StopSignal; negative is never
+	Health      *Health       // nil: none is asked for
+	Timeout     time.Duration // after which a life is killed; 0 is never
 	// Joined names the containers whose namespaces are shared, by the namespaces' type.
 	Joined map[specs.LinuxNamespaceType]string `json:",omitempty"`
 	// Attributes are what events tell of the container: its labels, name and image.
 	Attributes map[string]string
 	Seccomp    bool // seccomp.bpf lies in the folder
 	Attach     Attach
+	// Grouped says that a message follows with the container's cgroup, a store.Group,
+	// which is being made: nothing is forked before it has come.
+	Grouped bool
 	// Network says that the container has networks: the connection to the network
 	// helper and the main program come as descriptors, before those of Direct.
 	Network bool
@@ -118,8 +127,20 @@ type SignalRequest struct {
 	Last   bool // the container is to end: no policy starts it again
 }
 
+// PauseRequest asks that all processes of the container stop, or with false go on.
+type PauseRequest struct{ Pause bool }
+
+// PolicyRequest has the container go by another restart policy from now on.
+type PolicyRequest struct{ Policy store.RestartPolicy }
+
 // Started says that the process was executed.
 type Started struct{ PID int } // in the caller's PID namespace
+
+// Checked says how a health check went, and what the container's health is now.
+type Checked struct {
+	Status   string
+	ExitCode int
+}
 
 // Exited says how a process ended: 0 to 255, 128+n for a signal.
 type Exited struct {

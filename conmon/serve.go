@@ -101,6 +101,12 @@ func (s *shim) converse(c *wire.Conn) {
 	case kindStart:
 		wire.CloseAll(files)
 		s.serveStart(c, body)
+	case kindCheck:
+		wire.CloseAll(files)
+		s.serveCheck(c)
+	case kindPause, kindPolicy:
+		wire.CloseAll(files)
+		s.serveChange(c, k, body)
 	case kindSignal:
 		wire.CloseAll(files)
 		s.serveSignal(c, body)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -57,6 +58,7 @@ type shim struct {
 	starters []starter               // who wait for the next start
 	execs    []*running
 	last     bool          // somebody asked for the end: no other life follows
+	forced   bool          // another life follows whatever the policy says
 	shutdown bool          // and that was the host
 	over     bool          // the container has ended for good
 	poke     chan struct{} // ends the pause between two lives
@@ -72,6 +74,15 @@ type life struct {
 	target  *target  // the container's first process
 	init    *os.File // its pidfd
 	pid     int
+
+	paused    bool              // the main goroutine's
+	stopped   []store.ProcessID // by signals, where there is no cgroup to freeze
+	oomBefore uint64            // what the cgroup had counted before this life
+	oomTold   atomic.Bool
+	started   time.Time
+	health    *health       // nil: it is not asked for
+	timers    []*time.Timer // stopped at the end
+	expired   atomic.Bool   // it ran for as long as it may
 }
 
 // shimMain is the entry of the stage. Its goroutine keeps the main thread: a
@@ -91,7 +102,11 @@ func shimMain() int {
 		s.vanish()
 		return 125 // nobody to tell
 	}
-	if err := s.hold(); err != nil {
+	err := s.hold()
+	if err == nil {
+		err = s.meetGroup()
+	}
+	if err != nil {
 		s.abandon(nil, err)
 		return 1
 	}
@@ -329,6 +344,7 @@ func (s *shim) launch(l *life) (err error) {
 	}
 	l.pid = started.Process.PID
 	l.target = newTarget(io, started.Console, l.log, ended, func(n unix.Signal) error { return s.children.signal(l.pid, n) })
+	l.started = time.Now()
 	return s.record()
 }
 
@@ -342,6 +358,10 @@ func (s *shim) identify(l *life, pid int) error {
 		return fmt.Errorf("opening process %d: %w", pid, err)
 	}
 	l.init = os.NewFile(uintptr(fd), "init")
+	l.oomBefore = s.oomKills()
+	if err := s.joinGroup(pid, 0); err != nil {
+		return err
+	}
 	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
 		return err
 	}
@@ -382,6 +402,7 @@ func (s *shim) release(l *life) {
 	}
 	l.target.pump() // after the word that it started, which comes first
 	go s.attend(s.control, l.target, s.setup.Attach)
+	s.accompany(l)
 	go s.listener.serve(s.converse)
 	if s.network != nil {
 		go s.network.watch()
@@ -395,6 +416,18 @@ func (s *shim) current() *life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now
+}
+
+// accompany begins what goes on beside a life until its end.
+func (s *shim) accompany(l *life) {
+	s.watchHealth(l)
+	s.watchOOM(l)
+	if s.setup.Timeout > 0 {
+		l.timers = append(l.timers, time.AfterFunc(s.setup.Timeout, func() {
+			l.expired.Store(true)
+			l.target.signal(unix.SIGKILL)
+		}))
+	}
 }
 
 // onMainThread runs f where children may be forked, and returns when it has run.

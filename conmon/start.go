@@ -17,6 +17,8 @@ type Shim struct {
 	container string
 	conn      *wire.Conn
 	entered   chan entered
+	forked    int
+	group     func(pid int) (*store.Group, error)
 }
 
 // entered is how the start of the shim's process went.
@@ -58,7 +60,7 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 		ours.Close()
 		return nil, err
 	}
-	shim := &Shim{store: s, container: container, conn: ours, entered: make(chan entered, 1)}
+	shim := &Shim{store: s, container: container, conn: ours, entered: make(chan entered, 1), forked: entering.PID()}
 	go func() {
 		process, entry, err := entering.Finish()
 		theirs.Close() // else the shim's end is never noticed
@@ -66,6 +68,16 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 	}()
 	return shim, nil
 }
+
+// PID is the shim's process as far as it is known at once. The one that Expect's
+// function is told later counts: where the user's namespace was just given up by
+// others, a second attempt was made.
+func (p *Shim) PID() int { return p.forked }
+
+// Expect has the shim wait for its container's cgroup: [Shim.Begin] calls group with
+// the shim's process once that is certain, and a container whose group has no path, or
+// is nil, gets none. Where group fails the container is not started.
+func (p *Shim) Expect(group func(pid int) (*store.Group, error)) { p.group = group }
 
 // Begin tells the shim of its container, which exists now, and returns once the
 // container's process was executed. The session is attached as setup.Attach says;
@@ -82,11 +94,24 @@ func (p *Shim) Begin(setup Setup, direct [3]*os.File, helper ...*os.File) (*Sess
 		}
 	}
 	setup.Container, setup.Root = p.container, p.store.Root
+	setup.Grouped = p.group != nil
 	sendErr := p.conn.Send(kindSetup, setup, files...)
 	started := <-p.entered
 	if err := started.err; err != nil {
 		p.conn.Close()
 		return nil, nil, err
+	}
+	if p.group != nil && sendErr == nil {
+		group, err := p.group(started.process.PID)
+		if group == nil {
+			group = &store.Group{}
+		}
+		if err != nil {
+			p.conn.Close() // it reads the end, and exits
+			group.Remove()
+			return nil, started.entry, err
+		}
+		sendErr = p.conn.Send(kindGroup, group)
 	}
 	if sendErr != nil {
 		p.conn.Close()

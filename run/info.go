@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +21,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 	i := &Info{
 		DockerRootDir: e.Store.Root, LoggingDriver: "json-file", OSType: "linux", Architecture: runtime.GOARCH,
 		NCPU: runtime.NumCPU(), ServerVersion: e.Version().Version, Rootless: os.Geteuid() != 0,
-		CgroupDriver: "none", CgroupVersion: cgroupVersion(), OperatingSystem: operatingSystem(),
+		OperatingSystem: operatingSystem(),
 	}
 	if err := e.countContainers(ctx, i); err != nil {
 		return nil, err
@@ -43,9 +44,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 		return nil, err
 	}
 	i.SecurityOptions = securityOptions(i.Rootless)
-	if i.CgroupDriver == "none" {
-		i.Warnings = append(i.Warnings, "no limits of memory, processors and processes can be set yet")
-	}
+	i.limits()
 	return i, nil
 }
 
@@ -56,9 +55,12 @@ func (e *Engine) countContainers(ctx context.Context, i *Info) error {
 	}
 	for _, row := range rows {
 		i.Containers++
-		if row.State.Alive() {
+		switch {
+		case row.State.Status == store.Paused:
+			i.ContainersPaused++
+		case row.State.Alive():
 			i.ContainersRunning++
-		} else {
+		default:
 			i.ContainersStopped++
 		}
 	}
@@ -118,20 +120,6 @@ func securityOptions(rootless bool) []string {
 		all = append(all, "name=rootless")
 	}
 	return append(all, "name=cgroupns")
-}
-
-// cgroupVersion tells the layout of /sys/fs/cgroup (cgroups(7)).
-func cgroupVersion() string {
-	var st unix.Statfs_t
-	switch {
-	case unix.Statfs("/sys/fs/cgroup", &st) != nil:
-		return "none"
-	case st.Type == unix.CGROUP2_SUPER_MAGIC:
-		return "2"
-	case unix.Statfs("/sys/fs/cgroup/unified", &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC:
-		return "1 (hybrid)"
-	}
-	return "1"
 }
 
 // operatingSystem is PRETTY_NAME of os-release(5).

@@ -43,6 +43,7 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 			"WorkDir": filepath.Join(c.Dir, "work"), "MergedDir": filepath.Join(c.Dir, "merged"),
 		}},
 	}
+	i.RestartCount, i.State.Health = state.RestartCount, e.HealthOf(r)
 	if i.NetworkSettings, err = e.networkSettings(c, r, state); err != nil {
 		return nil, err
 	}
@@ -53,9 +54,9 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 }
 
 func stateOf(s *store.State) ContainerState {
-	out := ContainerState{Status: s.Status, Running: s.Alive(), ExitCode: s.ExitCode, Error: s.Error,
-		StartedAt: stamp(s.StartedAt), FinishedAt: stamp(s.FinishedAt)}
-	if out.Running {
+	out := ContainerState{Status: s.Status, Running: s.Up(), Paused: s.Status == store.Paused, Restarting: s.Status == store.Restarting,
+		OOMKilled: s.OOMKilled, ExitCode: s.ExitCode, Error: s.Error, StartedAt: stamp(s.StartedAt), FinishedAt: stamp(s.FinishedAt)}
+	if s.Alive() {
 		out.Pid = s.Init.PID
 	}
 	return out

@@ -13,12 +13,22 @@ import (
 )
 
 // prepare starts the shim of a container that is about to exist or to be started.
-func (e *Engine) prepare(id string) (*conmon.Shim, error) {
+func (e *Engine) prepare(r *store.Record) (*conmon.Shim, error) {
 	path, err := program.Open(e.Store)
 	if err != nil {
 		return nil, err
 	}
-	return conmon.Prepare(e.Store, path, id)
+	group, err := e.beginGroup(r)
+	if err != nil {
+		return nil, err
+	}
+	shim, err := conmon.Prepare(e.Store, path, r.ID)
+	if err != nil {
+		group.abandon()
+		return nil, err
+	}
+	e.expectGroup(group, shim)
+	return shim, nil
 }
 
 // launch starts a container that exists already.
@@ -72,7 +82,7 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 		return nil, err
 	}
 	if shim == nil {
-		if shim, err = e.prepare(c.ID); err != nil {
+		if shim, err = e.prepare(r); err != nil {
 			return nil, err
 		}
 	}

@@ -72,6 +72,7 @@ func live(setup *conmon.Setup, r *store.Record) {
 			setup.Joined[kind] = id
 		}
 	}
+	setup.StopTimeout = stopTimeout(r, nil)
 	setup.Health, setup.Timeout = healthSetup(r.Config.Healthcheck), time.Duration(r.Config.Timeout)*time.Second
 	setup.Attributes = r.Event("").Attributes
 	size := 0

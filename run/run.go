@@ -88,7 +88,7 @@ func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *
 			}
 		}
 		b.network = e.beginNetworking(r)
-		b.shim, err = e.prepare(r.ID)
+		b.shim, err = e.prepare(r)
 		return err
 	})
 	if err != nil {

@@ -47,6 +47,7 @@ type ContainerState struct {
 	Error      string
 	StartedAt  string // RFC 3339; "0001-01-01T00:00:00Z" where it never was
 	FinishedAt string
+	Health     *store.Health `json:",omitempty"` // nil: it is not asked for
 }
 
 // GraphDriver says where a root file system lies.
@@ -137,7 +138,16 @@ type Info struct {
 	DockerRootDir     string // the store's root
 	LoggingDriver     string
 	CgroupVersion     string // "1", "2", or "1 (hybrid)"
-	CgroupDriver      string // "none" where skiff can limit nothing
+	CgroupDriver      string // "systemd", "cgroupfs", or "none" where skiff can limit nothing
+	CgroupControllers []string
+	MemoryLimit       bool
+	SwapLimit         bool
+	CpuCfsPeriod      bool
+	CpuCfsQuota       bool
+	CPUShares         bool
+	CPUSet            bool
+	PidsLimit         bool
+	BlkioLimit        bool
 	KernelVersion     string
 	OperatingSystem   string
 	OSType            string

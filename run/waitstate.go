@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // stateConditions are podman's conditions of wait: states that a container is looked at for.
@@ -22,12 +24,16 @@ var stateConditions = map[string]func(*store.State) bool{
 	"removing":    func(s *store.State) bool { return s.Status == store.Removing },
 }
 
+// healthConditions are the states of health that wait understands.
+var healthConditions = []string{store.HealthHealthy, store.HealthUnhealthy}
+
 // WaitConditions are the words that Wait and WaitState understand, Docker's first.
 func WaitConditions() []string {
 	words := []string{"not-running", "next-exit", "removed"}
 	for word := range stateConditions {
 		words = append(words, word)
 	}
+	words = append(words, healthConditions...)
 	slices.Sort(words[3:])
 	return words
 }
@@ -37,7 +43,7 @@ func WaitConditions() []string {
 // alone only, for [Engine.Wait].
 func (e *Engine) WaitState(ctx context.Context, ref string, conditions []string, interval time.Duration) (exitCode int, err error) {
 	defer e.tidy()()
-	if len(conditions) == 1 && stateConditions[conditions[0]] == nil {
+	if len(conditions) == 1 && stateConditions[conditions[0]] == nil && !slices.Contains(healthConditions, conditions[0]) {
 		return e.Wait(ctx, ref, conditions[0])
 	}
 	c, err := e.Store.Find(ref)
@@ -50,13 +56,13 @@ func (e *Engine) WaitState(ctx context.Context, ref string, conditions []string,
 			return 0, err
 		}
 		for _, condition := range conditions {
-			met := stateConditions[condition]
-			if met == nil {
-				return 0, fmt.Errorf("invalid condition %q: it stands alone, or is none of %v", condition, WaitConditions())
-			}
-			if met(state) && state.Status == store.Exited {
+			met, err := e.meets(c, state, condition)
+			switch {
+			case err != nil:
+				return 0, err
+			case met && state.Status == store.Exited:
 				return state.ExitCode, nil
-			} else if met(state) {
+			case met:
 				return -1, nil
 			}
 		}
@@ -64,4 +70,26 @@ func (e *Engine) WaitState(ctx context.Context, ref string, conditions []string,
 			return 0, err
 		}
 	}
+}
+
+// meets tells whether a container meets one of podman's conditions. One that has ended
+// gets no other health.
+func (e *Engine) meets(c *store.Container, state *store.State, condition string) (bool, error) {
+	if met := stateConditions[condition]; met != nil {
+		return met(state), nil
+	}
+	if !slices.Contains(healthConditions, condition) {
+		return false, fmt.Errorf("invalid condition %q: it stands alone, or is none of %v", condition, WaitConditions())
+	}
+	r, err := c.Record()
+	switch {
+	case err != nil:
+		return false, err
+	case healthSetup(r.Config.Healthcheck) == nil:
+		return false, &userns.HostError{What: fmt.Sprintf("container %q has no health check", r.Name), Hint: "give it one by --health-cmd"}
+	case !state.Up() && state.Status != store.Created:
+		return false, notRunning(r, "wait for the health of", conmon.ErrGone)
+	}
+	h := e.HealthOf(r)
+	return state.Alive() && h != nil && h.Status == condition, nil
 }

@@ -52,3 +52,9 @@ func (s *Store) SealNetwork(name string) (leases map[string]string, open func() 
 	}
 	return leases, func() error { return os.Rename(sealed, filepath.Join(folder, "leases")) }, nil
 }
+
+// WriteRecord replaces what was asked for of the container. The caller holds the lock
+// of [Container.LockChange] since before it read the record.
+func (c *Container) WriteRecord(r *Record, d Durability) error {
+	return WriteJSON(filepath.Join(c.Dir, "record.json"), r, d)
+}

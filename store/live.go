@@ -60,6 +60,10 @@ func (s *Store) BeginEnter(cmd *userns.Command, namespaces uintptr, who string) 
 	return e, nil
 }
 
+// PID is the process as far as it is known before Finish, which may have to start
+// another one.
+func (e *Entering) PID() int { return e.starting.PID() }
+
 // fork starts the process: in the U of a live process, where there is one and it
 // may be joined, else in a new one.
 func (e *Entering) fork(join bool) (err error) {

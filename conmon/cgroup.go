@@ -1,0 +1,165 @@
+package conmon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/wire"
+	"golang.org/x/sys/unix"
+)
+
+// The shim's part of the container's cgroup. It is made and limited by the command
+// that starts the container (package cgroup), which knows about service managers; here
+// processes are moved into it, and it is frozen, watched and cleared away.
+
+// meetGroup hears which cgroup the container has, before anything is forked: a
+// service manager moves this process into a scope, and a child that was there already
+// would stay behind.
+func (s *shim) meetGroup() error {
+	if !s.setup.Grouped {
+		return nil
+	}
+	k, body, files, err := s.control.Recv()
+	wire.CloseAll(files)
+	if err != nil {
+		return fmt.Errorf("waiting for the container's cgroup: %w", err)
+	}
+	if k != kindGroup {
+		return fmt.Errorf("waiting for the container's cgroup: unexpected message %d", k)
+	}
+	group, err := wire.Decode[store.Group](body)
+	if err != nil {
+		return err
+	}
+	if group.Path != "" {
+		s.state.Cgroup = &group
+	}
+	return nil
+}
+
+// joinGroup moves a stage into the container's cgroup. Where the container has made
+// groups of its own there, as an init system does, the kernel allows no process in it;
+// the one of the first process is taken then, which is 0 for that one itself.
+func (s *shim) joinGroup(pid, first int) error {
+	if s.state.Cgroup == nil {
+		return nil
+	}
+	folder := s.state.Cgroup.Path
+	err := writeGroup(folder, "cgroup.procs", strconv.Itoa(pid))
+	if errors.Is(err, unix.EBUSY) && first != 0 {
+		var of string
+		if of, err = groupOf(first); err == nil && strings.HasPrefix(of, folder+"/") {
+			err = writeGroup(of, "cgroup.procs", strconv.Itoa(pid))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("entering the container's cgroup: %w", err)
+	}
+	return nil
+}
+
+// groupOf returns the folder of a process's cgroup (cgroups(7), /proc/PID/cgroup).
+func groupOf(pid int) (string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(data)) {
+		if group, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::"); ok {
+			return filepath.Join("/sys/fs/cgroup", group), nil
+		}
+	}
+	return "", unix.ENOENT
+}
+
+// writeGroup sets a cgroup's file. Nothing is created.
+func writeGroup(folder, name, value string) error {
+	fd, err := unix.Open(filepath.Join(folder, name), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: filepath.Join(folder, name), Err: err}
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(value)); err != nil {
+		return &os.PathError{Op: "write", Path: filepath.Join(folder, name), Err: err}
+	}
+	return nil
+}
+
+// leaveGroup clears the container's cgroup away.
+func (s *shim) leaveGroup() {
+	s.state.Cgroup.Remove()
+	s.state.Cgroup = nil
+}
+
+// readCount reads one number of a file of keys and values, such as memory.events.
+func readCount(folder, name, key string) (n uint64) {
+	data, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(data) {
+		if text, ok := bytes.CutPrefix(line, []byte(key+" ")); ok {
+			n, _ = strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 64)
+		}
+	}
+	return n
+}
+
+// oomKills is how many processes of the container the kernel has ended for want of
+// memory, in all its lives (cgroup-v2.rst, memory.events).
+func (s *shim) oomKills() uint64 {
+	if s.state.Cgroup == nil {
+		return 0
+	}
+	return readCount(s.state.Cgroup.Path, "memory.events", "oom_kill")
+}
+
+// noteOOM records whether that has happened in the life that ends.
+func (s *shim) noteOOM(l *life) {
+	kills := s.oomKills()
+	s.state.OOMKilled = kills > l.oomBefore
+	if s.state.OOMKilled && l.oomTold.CompareAndSwap(false, true) {
+		s.tell("oom")
+	}
+}
+
+// watchOOM tells of it when it happens: the kernel announces each change of the file
+// to inotify. A life that ends soon is not worth a watch.
+func (s *shim) watchOOM(l *life) {
+	group := s.state.Cgroup
+	if group == nil {
+		return
+	}
+	folder := group.Path
+	l.timers = append(l.timers, time.AfterFunc(calm, func() {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+		if err != nil {
+			return
+		}
+		watch := os.NewFile(uintptr(fd), "inotify")
+		defer watch.Close()
+		if _, err := unix.InotifyAddWatch(fd, filepath.Join(folder, "memory.events"), unix.IN_MODIFY); err != nil {
+			return // no memory controller
+		}
+		buffer := make([]byte, 4096)
+		for {
+			if readCount(folder, "memory.events", "oom_kill") > l.oomBefore && l.oomTold.CompareAndSwap(false, true) {
+				s.tell("oom")
+				return
+			}
+			if _, err := watch.Read(buffer); err != nil {
+				return
+			}
+			if s.current() != l {
+				return
+			}
+		}
+	}))
+}

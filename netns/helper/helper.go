@@ -70,6 +70,7 @@ type helper struct {
 
 // way is how TCP gets out: the kernel path, or netstack.
 type way interface {
+	Serve(tun.Handlers) error // the device, until that is closed
 	Handle(*tun.Packet)
 	Leave(addr netip.Addr) // ends the connections of who had it
 	Close()
@@ -112,7 +113,7 @@ func (h *helper) furnish() (err error) {
 	h.expectMembers()
 	h.dns = dns.Start(dns.Config{N: h.space, Directory: &h.directory, ResolvConf: "/etc/resolv.conf", Ready: h.complete})
 	go func() {
-		err := h.device.Serve(tun.Handlers{TCP: h.way.Handle, UDP: h.udp.Handle, UDPs: h.udp.HandleAll, ICMP: h.icmp.Handle})
+		err := h.way.Serve(tun.Handlers{TCP: h.way.Handle, UDP: h.udp.Handle, UDPs: h.udp.HandleAll, ICMP: h.icmp.Handle})
 		if err != nil {
 			// Without it nothing gets out: the shims start another helper.
 			h.logf("reading packets: %v", err)

@@ -137,7 +137,7 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(again.Close)
-	l.Serve(again.Handle)
+	l.Serve(again)
 	if err := ask(tcptest.Dial(t, c.Space, target.String())); err != nil {
 		t.Error(err)
 	}

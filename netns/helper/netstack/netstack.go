@@ -95,6 +95,9 @@ func Start(cfg Config) (*Path, error) {
 	return p, nil
 }
 
+// Serve is [tun.Device.Serve].
+func (p *Path) Serve(h tun.Handlers) error { return p.cfg.Device.Serve(h) }
+
 // Handle takes a TCP packet from the device.
 func (p *Path) Handle(packet *tun.Packet) {
 	t, ok := tun.ParseTCP(packet.Payload)

@@ -19,7 +19,7 @@ func begin(t testing.TB, l *tcptest.Lab) *Path {
 	}
 	t.Cleanup(p.Close)
 	l.Firewall(0)
-	l.Serve(p.Handle)
+	l.Serve(p)
 	return p
 }
 

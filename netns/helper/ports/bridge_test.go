@@ -17,7 +17,7 @@ import (
 func TestBridges(t *testing.T) {
 	bridges := tcptest.New(t)
 	bridges.Firewall(0)
-	bridges.Serve(func(*tun.Packet) {})
+	go bridges.Device.Serve(tun.Handlers{})
 	l := &lab{t: t, n: bridges.N, directory: bridges.Directory}
 	l.start()
 	first, second := bridges.Network(1, 1500), bridges.Network(2, 65520)

@@ -21,11 +21,12 @@ const acceptTurn = 16
 type listener struct {
 	share  *share
 	socket *listen.Socket
+	port   uint16 // the container's
 	token  relay.Token
 }
 
 func (s *share) listen(socket *listen.Socket) (err error) {
-	l := &listener{share: s, socket: socket}
+	l := &listener{share: s, socket: socket, port: socket.Port.ContainerPort}
 	// One thread is woken for each connection, not all.
 	if l.token, err = s.loop.Add(socket.FD, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, l); err == nil {
 		s.listeners[socket] = l
@@ -38,7 +39,7 @@ func (l *listener) Ready(uint32) {
 		fd, from, err := sock.Accept(l.socket.FD)
 		switch err {
 		case nil:
-			l.share.connect(fd, from, l.socket.Port.ContainerPort, 1)
+			l.share.connect(fd, from, l.port, 1)
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EMFILE, unix.ENFILE:
 			l.refuse()

@@ -26,6 +26,7 @@ type datagrams struct {
 	socket  *listen.Socket
 	token   relay.Token
 	family  int
+	port    uint16 // the container's
 	flows   map[flowKey]*flow
 	oldest  *flow // a list in the order of last use
 	newest  *flow
@@ -58,7 +59,7 @@ type flow struct {
 }
 
 func (s *share) receive(socket *listen.Socket) (err error) {
-	d := &datagrams{share: s, socket: socket, family: unix.AF_INET, flows: map[flowKey]*flow{}}
+	d := &datagrams{share: s, socket: socket, port: socket.Port.ContainerPort, family: unix.AF_INET, flows: map[flowKey]*flow{}}
 	if socket.Addr.Addr().Is6() {
 		d.family = unix.AF_INET6
 	}
@@ -106,7 +107,7 @@ func (d *datagrams) flowOf(key flowKey) *flow {
 	if key.client.Port() == 0 {
 		return nil
 	}
-	source, target, ok := d.share.routes.choose(key.client, d.socket.Port.ContainerPort)
+	source, target, ok := d.share.routes.choose(key.client, d.port)
 	if !ok {
 		return nil
 	}

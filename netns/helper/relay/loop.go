@@ -18,6 +18,7 @@ import (
 // sockets which its handlers make belong there without any hand-over.
 type Loop struct {
 	space *space.Space // nil: the thread is any
+	heirs []*Loop
 	epoll int
 	wake  int // an eventfd
 
@@ -32,6 +33,7 @@ type Loop struct {
 	turn    []*Pair
 	fading  []*Pair
 	buffer  []byte
+	heir    int // whose turn it is
 	tickers []func(now time.Time) bool
 	now     time.Time
 	ended   chan struct{}
@@ -50,6 +52,9 @@ type slot struct {
 // Token names a descriptor that a loop serves.
 type Token struct{ index, generation int32 }
 
+// nowhere is the token of what is not served.
+var nowhere = Token{index: -1}
+
 const (
 	bufferSize = 64 << 10
 	eventCount = 256
@@ -59,9 +64,11 @@ const (
 // ErrClosed: the loop has ended.
 var ErrClosed = errors.New("the relay has ended")
 
-// Start makes a loop in a network namespace, or in the process's own (nil).
-func Start(n *space.Space) (*Loop, error) {
-	l := &Loop{epoll: -1, wake: -1, buffer: make([]byte, bufferSize), ended: make(chan struct{}), now: time.Now()}
+// Start makes a loop in a network namespace, or in the process's own (nil). Where it
+// has heirs, pairs that turn out to carry much move to these, so that it always has time for its
+// other descriptors.
+func Start(n *space.Space, heirs ...*Loop) (*Loop, error) {
+	l := &Loop{heirs: heirs, epoll: -1, wake: -1, buffer: make([]byte, bufferSize), ended: make(chan struct{}), now: time.Now()}
 	var err error
 	if n != nil {
 		// A thread of its own: Do never returns before Close.
@@ -120,6 +127,9 @@ func (l *Loop) Close() {
 	})
 	<-l.ended
 }
+
+// Ended is closed when the thread has ended.
+func (l *Loop) Ended() <-chan struct{} { return l.ended }
 
 // Call runs f on the loop's thread, between events, and returns when it has run. It
 // must not be called from there.
@@ -212,6 +222,9 @@ func (l *Loop) Drop(t Token) {
 }
 
 func (l *Loop) drop(t Token) {
+	if t == nowhere {
+		return
+	}
 	if s := &l.slots[t.index]; s.generation == t.generation && s.handler != nil {
 		s.handler = nil
 		s.generation++
@@ -251,8 +264,10 @@ func (l *Loop) run() {
 		l.turn, l.again = l.again, l.turn[:0]
 		for i, p := range l.turn {
 			l.turn[i] = nil
-			p.queued = false
-			p.pump()
+			if p.home.Load() == l {
+				p.queued = false
+				p.pump()
+			}
 		}
 		if len(l.fading) > 0 {
 			l.fade()

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/skiff-containers/skiff/netns/helper/sock"
@@ -13,6 +14,7 @@ import (
 // Join on all of it belongs to the loop's thread.
 type Pair struct {
 	loop   *Loop
+	home   atomic.Pointer[Loop] // the same for who is not on its thread
 	owner  Owner
 	budget *Budget
 	sides  [2]side
@@ -67,38 +69,52 @@ func (l *Loop) Connect(p *Pair, first, second int, b *Budget, o Owner) error {
 // join holds back the events of the first socket until both are watched.
 func (l *Loop) join(p *Pair, fds [2]int, b *Budget, o Owner) error {
 	p.loop, p.budget, p.owner = l, b, o
-	l.mu.Lock()
-	err := p.watch(fds)
-	l.mu.Unlock()
+	p.home.Store(l)
+	for i, fd := range fds {
+		connecting := i == 1 && p.settling
+		p.sides[i] = side{pair: p, fd: fd, token: nowhere, writable: !connecting, space: connecting}
+	}
+	err := p.watch()
 	if err != nil {
+		p.closed = true
 		sock.Abort(fds[0])
 		sock.Abort(fds[1])
 	}
 	return err
 }
 
-func (p *Pair) watch(fds [2]int) error {
-	if p.loop.closed {
+// watch has the pair's loop watch both sockets.
+func (p *Pair) watch() error {
+	l := p.loop
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
 		return ErrClosed
 	}
-	for i, fd := range fds {
+	for i := range p.sides {
 		s := &p.sides[i]
-		*s = side{pair: p, fd: fd, writable: true}
-		events := uint32(sideEvents)
-		if i == 1 && p.settling {
-			s.writable, s.space = false, true
-			events |= unix.EPOLLOUT
-		}
-		s.token = p.loop.take(s)
-		if err := p.loop.control(unix.EPOLL_CTL_ADD, fd, events, s.token); err != nil {
-			for j := range i + 1 {
-				p.loop.drop(p.sides[j].token)
-			}
-			p.closed = true
+		s.token = l.take(s)
+		if err := l.control(unix.EPOLL_CTL_ADD, s.fd, s.events(), s.token); err != nil {
+			p.unwatch(l)
 			return err
 		}
 	}
 	return nil
+}
+
+// unwatch has the events of both sockets lead nowhere. The caller holds l.mu.
+func (p *Pair) unwatch(l *Loop) {
+	for i := range p.sides {
+		l.drop(p.sides[i].token)
+		p.sides[i].token = nowhere
+	}
+}
+
+func (s *side) events() uint32 {
+	if s.space {
+		return sideEvents | unix.EPOLLOUT
+	}
+	return sideEvents
 }
 
 // epollControl is epoll_ctl(2), which never waits.
@@ -158,7 +174,9 @@ func (s *side) full() {
 		return
 	}
 	s.space = true
-	s.pair.loop.control(unix.EPOLL_CTL_MOD, s.fd, sideEvents|unix.EPOLLOUT, s.token)
+	if s.token != nowhere {
+		s.pair.loop.control(unix.EPOLL_CTL_MOD, s.fd, s.events(), s.token)
+	}
 }
 
 // rounds is how many steps one pair may take before others have their turn.
@@ -169,6 +187,9 @@ func (p *Pair) pump() {
 		return
 	}
 	for range rounds {
+		if p.inherit() {
+			return
+		}
 		moved := p.move(0)
 		moved = p.move(1) || moved
 		if p.ways[0].done && p.ways[1].done && !p.broken {
@@ -237,9 +258,7 @@ func (p *Pair) close(reset bool) {
 		p.discard(&p.ways[i])
 	}
 	p.loop.mu.Lock()
-	for i := range p.sides {
-		p.loop.drop(p.sides[i].token)
-	}
+	p.unwatch(p.loop)
 	p.loop.mu.Unlock()
 	for i := range p.sides {
 		if s := &p.sides[i]; reset || s.left {

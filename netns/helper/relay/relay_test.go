@@ -114,7 +114,7 @@ func TestRestingPairHoldsNoPipe(t *testing.T) {
 	l := start(t)
 	a, b, pair, _ := joined(t, l)
 	data := make([]byte, 1<<20)
-	go a.Write(data)
+	go a.Write(make([]byte, len(data)))
 	if _, err := io.ReadFull(b, data); err != nil {
 		t.Fatal(err)
 	}
@@ -181,4 +181,48 @@ func TestClose(t *testing.T) {
 	if l.Later(func() {}) {
 		t.Error("a call was taken")
 	}
+}
+
+// What carries much goes on at an heir, whatever happens meanwhile; what does not, stays.
+func TestHeirs(t *testing.T) {
+	heir := start(t)
+	l, err := Start(nil, heir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	data := make([]byte, 5<<20)
+	rand.Read(data)
+	var all sync.WaitGroup
+	for i := range 20 {
+		a, b, pair, ended := joined(t, l)
+		all.Go(func() {
+			for _, n := range []int{100, len(data)} {
+				echoed := make(chan error, 1)
+				go func() {
+					_, err := io.CopyN(b, b, int64(n))
+					echoed <- err
+				}()
+				go a.Write(data[:n])
+				got := make([]byte, n)
+				if _, err := io.ReadFull(a, got); err != nil || !bytes.Equal(got, data[:n]) || <-echoed != nil {
+					t.Errorf("the echo of %d bytes is another: %v", n, err)
+				}
+				if at := pair.home.Load(); (at == heir) != (n == len(data)) {
+					t.Errorf("after %d bytes it is at the wrong loop", n)
+				}
+			}
+			b.Write([]byte("last words"))
+			b.CloseWrite()
+			if i%2 == 0 {
+				pair.Do(func() { pair.Leave(1, time.Minute) })
+			}
+			if got, err := io.ReadAll(a); string(got) != "last words" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+			a.Close()
+			<-ended
+		})
+	}
+	all.Wait()
 }

@@ -175,7 +175,7 @@ func TestNextHelper(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Firewall(p.ListenPort())
-	ended := l.Serve(p.Handle)
+	ended := l.Serve(p)
 	c := l.Container(l.Network(90, 65520))
 	source := netip.AddrPortFrom(address4(c), 4000)
 	conn, err := tcptest.Reuse(c.Space, source, target)
@@ -198,7 +198,7 @@ func TestNextHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Firewall(p.ListenPort())
-		ended = l.Serve(p.Handle)
+		ended = l.Serve(p)
 		if conn, err = tcptest.Reuse(c.Space, source, target); err != nil {
 			t.Fatal(err)
 		}

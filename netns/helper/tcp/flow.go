@@ -32,7 +32,6 @@ type flow struct {
 	key    key
 	member *member.Member
 	usage  *usage
-	loop   *relay.Loop
 	state  atomic.Int32
 
 	// While it is pending, under Path.mu.
@@ -98,7 +97,6 @@ func (p *Path) dial(f *flow, target netip.AddrPort) {
 		p.fail(f, err)
 		return
 	}
-	f.loop = p.loops[int(p.next.Add(1))%len(p.loops)]
 	p.mu.Lock()
 	if p.pending[f.key] != f { // dropped meanwhile
 		p.mu.Unlock()
@@ -112,7 +110,7 @@ func (p *Path) dial(f *flow, target netip.AddrPort) {
 	}
 	p.mu.Lock()
 	if p.pending[f.key] == f {
-		f.dialling, err = f.loop.Add(fd, unix.EPOLLOUT|unix.EPOLLET, dial{f})
+		f.dialling, err = f.path.loops[0].Add(fd, unix.EPOLLOUT|unix.EPOLLET, dial{f})
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -176,7 +174,7 @@ func (p *Path) progress(f *flow) bool {
 // forget has the loop not wait for the dial any more. The caller holds Path.mu, or has claimed the flow.
 func (f *flow) forget() {
 	if f.dialling != (relay.Token{}) {
-		f.loop.Remove(f.world, f.dialling)
+		f.path.loops[0].Remove(f.world, f.dialling)
 		f.dialling = relay.Token{}
 	}
 }
@@ -277,7 +275,7 @@ func (p *Path) admit(fd int, peer netip.AddrPort) {
 	f.packet, f.inside = nil, fd
 	p.live[k] = f
 	p.mu.Unlock()
-	if f.loop.Join(&f.Pair, fd, f.world, &f.usage.budget, f) != nil {
+	if f.path.loops[0].Join(&f.Pair, fd, f.world, &f.usage.budget, f) != nil {
 		p.gone(f)
 	}
 	f.state.Store(established)

@@ -19,11 +19,12 @@
 package tcp
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,9 +57,8 @@ type Config struct {
 type Path struct {
 	Config
 	port      uint16
-	listeners [2]int // IPv4, IPv6; -1: IPv6 is off
-	loops     []*relay.Loop
-	next      atomic.Uint32 // the loop that the next flow goes to
+	listeners [2]int        // IPv4, IPv6; -1: IPv6 is off
+	loops     []*relay.Loop // the first has the device and all flows but those that carry much
 	limit     int           // flows in all
 	armed     [2]relay.Token
 
@@ -94,13 +94,9 @@ func Start(c Config) (*Path, error) {
 	if err := c.N.Do(p.listen); err != nil {
 		return nil, fmt.Errorf("listening for the kernel path: %w", err)
 	}
-	for range min(runtime.NumCPU(), maxLoops) {
-		l, err := relay.Start(nil)
-		if err != nil {
-			p.Close()
-			return nil, err
-		}
-		p.loops = append(p.loops, l)
+	if err := p.startLoops(); err != nil {
+		p.Close()
+		return nil, err
 	}
 	for family, l := range p.listeners {
 		if l < 0 {
@@ -113,6 +109,78 @@ func Start(c Config) (*Path, error) {
 		}
 	}
 	return p, nil
+}
+
+// startLoops starts the first loop, and its heirs.
+func (p *Path) startLoops() error {
+	var heirs []*relay.Loop
+	for range min(runtime.NumCPU(), maxLoops) {
+		l, err := relay.Start(nil)
+		if err != nil {
+			return err
+		}
+		heirs = append(heirs, l)
+		p.loops = heirs
+	}
+	first, err := relay.Start(nil, heirs...)
+	if err != nil {
+		return err
+	}
+	p.loops = append([]*relay.Loop{first}, heirs...)
+	return nil
+}
+
+// Serve is [tun.Device.Serve] on the thread that carries what short connections say:
+// who reads a SYN, dials and lets in need not wake anybody.
+func (p *Path) Serve(h tun.Handlers) error {
+	l := p.loops[0]
+	r := &reading{loop: l, reader: p.Device.Read(h), ended: make(chan error, 1)}
+	var err error
+	callErr := l.Call(func() {
+		if r.packets, err = l.Add(p.Device.FD(), unix.EPOLLIN, r); err == nil {
+			r.closing, err = l.Add(p.Device.Closing(), unix.EPOLLIN, r)
+		}
+	})
+	if err = errors.Join(err, callErr); err != nil {
+		return err
+	}
+	select {
+	case err = <-r.ended:
+	case <-l.Ended():
+	}
+	return err
+}
+
+// reading is the device on a loop.
+type reading struct {
+	loop             *relay.Loop
+	reader           *tun.Reader
+	packets, closing relay.Token
+	ended            chan error
+	due, over        bool
+}
+
+// Ready reads a turn of packets. Those that are left in the device are an event again;
+// datagrams that were read and wait may be all there is.
+func (r *reading) Ready(uint32) {
+	more, err := r.reader.Turn()
+	switch {
+	case r.over:
+	case err != nil:
+		r.over = true
+		r.loop.Drop(r.packets)
+		r.loop.Drop(r.closing)
+		if errors.Is(err, os.ErrClosed) {
+			err = nil
+		}
+		r.ended <- err
+	case more && !r.due:
+		r.due = true
+		r.loop.Later(func() {
+			r.due = false
+			r.Ready(0)
+		})
+	}
 }
 
 // ListenPort is where the firewall has to lead a SYN from the device (nft's tproxy), in
@@ -286,20 +354,16 @@ func (p *Path) Leave(addr netip.Addr) {
 	of := func(f *flow) bool { return f.key.src.Addr() == addr }
 	p.abandonPending(of)
 	p.awaitEstablished(of)
-	left := map[*relay.Loop][]*flow{}
+	var left []*flow
 	p.mu.Lock()
 	for _, f := range p.live {
 		if of(f) {
-			left[f.loop] = append(left[f.loop], f)
+			left = append(left, f)
 		}
 	}
 	p.mu.Unlock()
-	for loop, flows := range left {
-		loop.Call(func() {
-			for _, f := range flows {
-				f.leave()
-			}
-		})
+	for _, f := range left {
+		f.Do(f.leave)
 	}
 }
 

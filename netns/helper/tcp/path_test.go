@@ -33,6 +33,6 @@ func begin(t testing.TB, l *tcptest.Lab) *Path {
 	}
 	t.Cleanup(p.Close)
 	l.Firewall(p.ListenPort())
-	l.Serve(p.Handle)
+	l.Serve(p)
 	return p
 }

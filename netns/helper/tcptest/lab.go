@@ -80,12 +80,18 @@ func (l *Lab) Firewall(port uint16) {
 	l.t.Cleanup(l.Fire.Close)
 }
 
+// Way is what carries connections.
+type Way interface {
+	Serve(tun.Handlers) error
+	Handle(*tun.Packet)
+}
+
 // Serve has the device served until it is closed.
-func (l *Lab) Serve(handle func(*tun.Packet)) (ended <-chan struct{}) {
+func (l *Lab) Serve(w Way) (ended <-chan struct{}) {
 	d, done := l.Device, make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := d.Serve(tun.Handlers{TCP: handle}); err != nil {
+		if err := w.Serve(tun.Handlers{TCP: w.Handle}); err != nil {
 			l.t.Error(err)
 		}
 	}()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -30,7 +31,8 @@ const busy = 3 * time.Second
 
 // Device is the TUN device. Its methods may be called from several goroutines.
 type Device struct {
-	file *os.File // for reading, by the runtime's poller
+	number  int      // the descriptor, after Close too
+	closing *os.File // an eventfd that Close signals; closed when nobody has the Device any more
 
 	mu sync.RWMutex // keeps fd from being closed under a write; a write to a TUN does not wait
 	fd int          // -1 after Close
@@ -71,8 +73,12 @@ func Open(n *space.Space, mtu int) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not before TUNSETIFF: a TUN that is no device yet is always in error for the poller.
-	d := &Device{file: os.NewFile(uintptr(fd), Name), fd: fd}
+	closing, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("making an eventfd: %w", err)
+	}
+	d := &Device{number: fd, closing: os.NewFile(uintptr(closing), "eventfd"), fd: fd}
 	d.queues.New = func() any { return new(queue) }
 	return d, nil
 }
@@ -124,52 +130,101 @@ func become(fd int) error {
 // sound IP packet is dropped. TCP's go first: one of theirs that gets lost holds up its
 // container for a second.
 func (d *Device) Serve(h Handlers) error {
-	buf := make([]byte, offloadLen+MaxMTU+1)
-	var p Packet
-	var later delayed
-	together := make([]Packet, maxTogether)
-	for ahead := 0; ; {
-		n, err := d.read(buf, later.empty())
+	r := d.Read(h)
+	for {
+		more, err := r.Turn()
 		switch {
 		case errors.Is(err, os.ErrClosed):
 			return nil
-		case errors.Is(err, unix.EAGAIN):
 		case err != nil:
-			return fmt.Errorf("reading from %s: %w", Name, err)
-		case !p.decode(buf[:n]):
-			continue
-		case p.Proto == unix.IPPROTO_TCP:
-			h.hand(&p)
-			continue
-		default:
-			if ahead++; later.add(&p, buf[:n]) {
-				ahead += dropAhead - 1
-			}
-			if ahead < readAhead*dropAhead {
-				continue
-			}
-		}
-		ahead = 0
-		if !later.empty() {
-			h.handAll(later.take(), together)
+			return err
+		case !more:
+			d.await()
 		}
 	}
 }
 
-// read reads one packet. Without waiting it is EAGAIN where there is none.
-func (d *Device) read(buf []byte, wait bool) (int, error) {
-	if wait {
-		return d.file.Read(buf)
+// await waits, on this very thread, for a packet or for Close.
+func (d *Device) await() {
+	fds := []unix.PollFd{{Fd: int32(d.number), Events: unix.POLLIN}, {Fd: int32(d.closing.Fd()), Events: unix.POLLIN}}
+	unix.Poll(fds, -1)
+}
+
+// FD is what to wait at before a Reader's turn, until Close.
+func (d *Device) FD() int { return d.number }
+
+// Closing is readable from Close on.
+func (d *Device) Closing() int { return int(d.closing.Fd()) }
+
+// Reader is Serve by turns, for a thread that waits for other things as well.
+type Reader struct {
+	device   *Device
+	handlers Handlers
+	buf      []byte
+	packet   Packet
+	later    delayed
+	together []Packet
+	ahead    int
+}
+
+// Read makes a Reader. There is one at a time, used by one goroutine.
+func (d *Device) Read(h Handlers) *Reader {
+	return &Reader{device: d, handlers: h, buf: make([]byte, offloadLen+MaxMTU+1), together: make([]Packet, maxTogether)}
+}
+
+// turn is how many packets may be read before others have their turn.
+const turn = 64
+
+// Turn hands out packets that are there. It reports whether there may be more.
+// After Close it is os.ErrClosed.
+func (r *Reader) Turn() (more bool, err error) {
+	for range turn {
+		n, err := r.device.read(r.buf)
+		switch {
+		case errors.Is(err, os.ErrClosed):
+			return false, err
+		case errors.Is(err, unix.EAGAIN):
+			if r.later.empty() {
+				return false, nil
+			}
+		case err != nil:
+			return false, fmt.Errorf("reading from %s: %w", Name, err)
+		case !r.packet.decode(r.buf[:n]):
+			continue
+		case r.packet.Proto == unix.IPPROTO_TCP:
+			r.handlers.hand(&r.packet)
+			continue
+		default:
+			if r.ahead++; r.later.add(&r.packet, r.buf[:n]) {
+				r.ahead += dropAhead - 1
+			}
+			if r.ahead < readAhead*dropAhead {
+				continue
+			}
+		}
+		r.ahead = 0
+		if !r.later.empty() {
+			r.handlers.handAll(r.later.take(), r.together)
+		}
 	}
+	return true, nil
+}
+
+// read reads one packet, or is EAGAIN where there is none.
+func (d *Device) read(buf []byte) (int, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.fd < 0 {
 		return 0, os.ErrClosed
 	}
 	for {
-		n, err := unix.Read(d.fd, buf)
-		if err != unix.EINTR {
-			return n, err
+		n, _, err := unix.RawSyscall(unix.SYS_READ, uintptr(d.fd), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)))
+		switch err {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, err
 		}
 	}
 }
@@ -227,7 +282,7 @@ func (d *Device) Write(packet []byte) error {
 // queue is the memory of one write.
 type queue struct {
 	head [offloadLen]byte
-	iov  [3][]byte
+	iov  [3]unix.Iovec
 }
 
 // WriteParts is Write for a packet in two parts, the second of which may be empty,
@@ -236,10 +291,9 @@ func (d *Device) WriteParts(o Offload, head, body []byte) error {
 	q := d.queues.Get().(*queue)
 	defer d.queues.Put(q)
 	o.encode(q.head[:])
-	q.iov = [3][]byte{q.head[:], head, body}
-	parts := q.iov[:]
-	if len(body) == 0 {
-		parts = parts[:2]
+	for i, part := range [...][]byte{q.head[:], head, body} {
+		q.iov[i].Base = unsafe.SliceData(part)
+		q.iov[i].SetLen(len(part))
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -247,10 +301,13 @@ func (d *Device) WriteParts(o Offload, head, body []byte) error {
 		return os.ErrClosed
 	}
 	for {
-		_, err := unix.Writev(d.fd, parts)
+		_, _, err := unix.RawSyscall(unix.SYS_WRITEV, uintptr(d.fd), uintptr(unsafe.Pointer(&q.iov)), uintptr(len(q.iov)))
 		if err != unix.EINTR {
-			q.iov = [3][]byte{}
-			return err
+			q.iov = [3]unix.Iovec{}
+			if err != 0 {
+				return err
+			}
+			return nil
 		}
 	}
 }
@@ -258,7 +315,12 @@ func (d *Device) WriteParts(o Offload, head, body []byte) error {
 // Close lets go of the device, which stays in N. Serve returns.
 func (d *Device) Close() error {
 	d.mu.Lock()
+	fd := d.fd
 	d.fd = -1
 	d.mu.Unlock()
-	return d.file.Close()
+	if fd < 0 {
+		return os.ErrClosed
+	}
+	d.closing.Write([]byte{1, 0, 0, 0, 0, 0, 0, 0})
+	return unix.Close(fd)
 }

@@ -19,6 +19,11 @@ func newCreate(p *program) *cobra.Command {
 		Args: minArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Image, o.Command = args[0], args[1:]
+			platform, err := o.parts.over(cmd, o.Platform)
+			if err != nil {
+				return badFlag(cmd, err.Error())
+			}
+			o.Platform = platform
 			e, err := p.engine()
 			if err != nil {
 				return err

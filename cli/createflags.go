@@ -15,7 +15,8 @@ import (
 // the engine's options.
 type containerFlags struct {
 	run.CreateOptions
-	pull pullFlags
+	pull  pullFlags
+	parts platformParts
 }
 
 func (c *containerFlags) add(flags *pflag.FlagSet, when string) {
@@ -39,6 +40,8 @@ func (c *containerFlags) add(flags *pflag.FlagSet, when string) {
 	listVar(flags, &c.LabelFiles, "label-file", "", "Read in a line delimited file of labels")
 	flags.StringVar(&c.Platform, "platform", platformDefault(), "Set platform if server is multi-platform capable")
 	flags.Lookup("platform").DefValue = ""
+	c.parts.add(flags)
+	flags.StringVar(&c.AuthFile, "authfile", "", "Path of the credentials file (default: podman's and docker's)")
 	c.Pull = "missing"
 	flags.Var(choice{&c.Pull, []string{"always", "missing", "never"}}, "pull", `Pull image before `+when+` ("always", "missing", "never")`)
 	c.pull.add(flags, "Suppress the pull output")
@@ -99,6 +102,7 @@ func (c *containerFlags) complete(p *program, cmd *cobra.Command) {
 	c.completeIDs(p, cmd)
 	c.completeEnvironment(cmd)
 	completeRefused(cmd)
+	c.parts.complete(cmd)
 	completeFlagBy(cmd, "platform", completions.Platforms)
 	completeFlag(cmd, "pull", "always", "missing", "never")
 	completeFlag(cmd, "security-opt", "apparmor=", "label=disable", "mask=", "no-new-privileges", "proc-opts=", "seccomp=", "systempaths=unconfined", "unmask=")

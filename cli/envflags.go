@@ -13,6 +13,7 @@ import (
 // addEnvironment: podman's flags for what the process finds around it.
 func (c *containerFlags) addEnvironment(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.EnvHost, "env-host", false, "Use all variables of the caller's environment")
+	flags.BoolVar(&c.HTTPProxy, "http-proxy", false, "Use the caller's environment variables for proxies")
 	listVar(flags, &c.EnvMerge, "env-merge", "", "Set environment variables, with ${NAME} for the image's")
 	listVar(flags, &c.UnsetEnv, "unsetenv", "", "Leave out a variable that the image or skiff would set")
 	flags.BoolVar(&c.UnsetEnvAll, "unsetenv-all", false, "Leave out all variables that the image or skiff would set")

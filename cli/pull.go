@@ -39,6 +39,7 @@ func newPull(p *program) *cobra.Command {
 	flags.StringVar(&o.AuthFile, "authfile", "", "Path of the credentials file (default: podman's and docker's)")
 	flags.StringVar(&o.Platform, "platform", platformDefault(), "Set platform if server is multi-platform capable")
 	flags.Lookup("platform").DefValue = ""
+	addContentTrust(flags)
 	o.pull.add(flags, "Suppress verbose output")
 	o.pull.complete(cmd)
 	completeFlagBy(cmd, "platform", completions.Platforms)

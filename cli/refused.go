@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,6 +24,22 @@ func (r refusal) String() string   { return "" }
 
 // Reason tells documentation why the flag is refused.
 func (r refusal) Reason() string { return r.why }
+
+// fixed is a flag that says how things are anyway, and is refused with the other value.
+type fixed struct {
+	is    bool
+	other refusal
+}
+
+func (f fixed) Set(value string) error {
+	asked, err := strconv.ParseBool(value)
+	if err == nil && asked != f.is {
+		err = &refusedFlag{f.other}
+	}
+	return err
+}
+func (f fixed) Type() string   { return "bool" }
+func (f fixed) String() string { return strconv.FormatBool(f.is) }
 
 // refusedFlag is the error of a flag that was used all the same.
 type refusedFlag struct{ refusal }

@@ -22,8 +22,9 @@ func (*containerFlags) addRefused(flags *pflag.FlagSet) {
 	} {
 		refuse(flags, r.refusal, r.usage)
 	}
-	flags.Var(contentTrust{}, "disable-content-trust", "Skip image verification")
-	flags.Lookup("disable-content-trust").NoOptDefVal = "true"
+	addContentTrust(flags)
+	flags.Var(fixed{false, refusal{"passwd=true", "bool", "the image's /etc/passwd stays as it is", "mount a file of your own: -v ./passwd:/etc/passwd:ro"}}, "passwd", "Add the user to the image's /etc/passwd")
+	flags.Lookup("passwd").NoOptDefVal = "true"
 	refusePodman(flags)
 }
 
@@ -38,6 +39,8 @@ func refusePodman(flags *pflag.FlagSet) {
 		{"init-ctr", "string", "init containers belong to pods, which skiff does not have yet", "start them first: --requires"},
 		{"init-path", "string", "the init of --init is built in", "mount yours, and name it as --entrypoint"},
 		{"passwd-entry", "string", "the image's /etc/passwd stays as it is", "mount a file of your own: -v ./passwd:/etc/passwd:ro"},
+		{"pidfile", "string", "the process id is not the container's for life", "skiff inspect --format {{.State.Pid}} tells it"},
+		{"preserve-fds", "uint", "a container outlives the command that starts it", "skiff exec --preserve-fds passes descriptors to a further process"},
 		{"personality", "string", "the execution domain of a container is the host's", "run the command by setarch(8) in the container"},
 		{"pod", "string", "skiff does not have pods yet", "share a network instead: --network container:NAME"},
 		{"pod-id-file", "string", "skiff does not have pods yet", "share a network instead: --network container:NAME"},
@@ -51,14 +54,9 @@ func refusePodman(flags *pflag.FlagSet) {
 	}
 }
 
-// contentTrust is --disable-content-trust, which is true and cannot be otherwise.
-type contentTrust struct{}
-
-func (contentTrust) Set(value string) error {
-	if value != "true" && value != "1" {
-		return &refusedFlag{refusal{"disable-content-trust=false", "bool", "signatures of Docker Content Trust, which was given up, are not verified", "name the image by its digest: IMAGE@sha256:…"}}
-	}
-	return nil
+// addContentTrust is --disable-content-trust, which is true and cannot be otherwise.
+func addContentTrust(flags *pflag.FlagSet) {
+	flags.Var(fixed{true, refusal{"disable-content-trust=false", "bool", "signatures of Docker Content Trust, which was given up, are not verified", "name the image by its digest: IMAGE@sha256:…"}},
+		"disable-content-trust", "Skip image verification")
+	flags.Lookup("disable-content-trust").NoOptDefVal = "true"
 }
-func (contentTrust) Type() string   { return "bool" }
-func (contentTrust) String() string { return "true" }

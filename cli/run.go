@@ -32,6 +32,11 @@ func newRun(p *program) *cobra.Command {
 			if o.detach && len(o.Attach) > 0 {
 				return badFlag(cmd, "conflicting options: cannot specify both --attach and --detach")
 			}
+			platform, err := o.parts.over(cmd, o.Platform)
+			if err != nil {
+				return badFlag(cmd, err.Error())
+			}
+			o.Platform = platform
 			e, err := p.engine()
 			if err != nil {
 				return launching(codeSkiff, err)

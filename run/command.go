@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -18,7 +19,7 @@ func joinCommand(entrypoint *string, command []string, image *store.ImageConfig)
 	entry, cmd = image.Entrypoint, command
 	switch {
 	case entrypoint != nil && *entrypoint != "":
-		entry = []string{*entrypoint}
+		entry = entrypointWords(*entrypoint)
 	case entrypoint != nil:
 		entry = nil
 	case len(command) == 0:
@@ -28,6 +29,16 @@ func joinCommand(entrypoint *string, command []string, image *store.ImageConfig)
 		return nil, nil, errNoCommand
 	}
 	return entry, cmd, nil
+}
+
+// entrypointWords is podman's rule: a JSON array is the program and its arguments,
+// anything else the program.
+func entrypointWords(text string) []string {
+	var words []string
+	if strings.HasPrefix(text, "[") && json.Unmarshal([]byte(text), &words) == nil {
+		return words
+	}
+	return []string{text}
 }
 
 // joinWorkdir is the working directory: the user's, else the image's, else "/".

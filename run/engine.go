@@ -73,6 +73,7 @@ type CreateOptions struct {
 	UsernsOptions
 	Restart string // "no", "always", "unless-stopped" or "on-failure[:COUNT]"
 
+	AuthFile  string // credentials for the pull; "" is podman's and docker's
 	TLSVerify bool
 	Progress  registry.Progress
 }

@@ -20,6 +20,9 @@ func createEnv(o *CreateOptions, image []string) ([]string, error) {
 		return nil, err
 	}
 	var base []string
+	if o.HTTPProxy {
+		base = proxyEnv(os.LookupEnv)
+	}
 	if o.EnvHost {
 		base = slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "=") })
 	}
@@ -37,6 +40,18 @@ func createEnv(o *CreateOptions, image []string) ([]string, error) {
 		}
 	}
 	return imageEnv(env, image), nil
+}
+
+// proxyVariables are those that --http-proxy takes over.
+var proxyVariables = []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
+
+func proxyEnv(caller lookup) (env []string) {
+	for _, key := range proxyVariables {
+		if value, ok := caller(key); ok {
+			env = append(env, key+"="+value)
+		}
+	}
+	return env
 }
 
 // mergeEnv expands ${NAME} in the values of --env-merge by the image's variables.

@@ -62,7 +62,7 @@ func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, 
 		}
 	}
 	return e.pull(ctx, registry.PullOptions{
-		Reference: o.Image, Platform: o.Platform, TLSVerify: o.TLSVerify, Progress: o.Progress,
+		Reference: o.Image, Platform: o.Platform, AuthFile: o.AuthFile, TLSVerify: o.TLSVerify, Progress: o.Progress,
 	})
 }
 

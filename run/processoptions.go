@@ -3,6 +3,7 @@ package run
 // ProcessOptions are podman's flags for what a container's process finds.
 type ProcessOptions struct {
 	EnvHost     bool     // all of the caller's variables, below those of -e
+	HTTPProxy   bool     // the caller's variables for proxies
 	EnvMerge    []string // KEY=VALUE, where ${NAME} is the image's variable
 	UnsetEnv    []string // variables of the image, or skiff's own, to leave out
 	UnsetEnvAll bool

@@ -11,8 +11,24 @@ func newContainer(p *program) *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.AddCommand(
-		newAttach(p), newCreate(p), newExec(p), newContainerInspect(p), newKill(p), newLogs(p), newPause(p), newPort(p),
-		newContainerLs(p), newRestart(p), newRm(p), newRun(p), newStart(p), newStop(p), newUnpause(p), newUpdate(p), newWait(p),
+		newAttach(p),
+		newCreate(p),
+		newExec(p),
+		newContainerInspect(p),
+		newKill(p),
+		newLogs(p),
+		newContainerLs(p),
+		newPause(p),
+		newPort(p),
+		newRestart(p),
+		newRm(p),
+		newRun(p),
+		newStart(p),
+		newStop(p),
+		newTop(p),
+		newUnpause(p),
+		newUpdate(p),
+		newWait(p),
 	)
 	return cmd
 }

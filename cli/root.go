@@ -51,6 +51,7 @@ func verbs() []verb {
 		{"stop", groupOther, newStop},
 		{"tag", groupOther, newTag},
 		{"unpause", groupOther, newUnpause},
+		{"top", groupOther, newTop},
 		{"unshare", groupOther, newUnshare},
 		{"update", groupOther, newUpdate},
 		{"wait", groupOther, newWait},

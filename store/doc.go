@@ -20,6 +20,7 @@
 //	containers/<id>/networks.json       the networks that connect and disconnect have made of record.json's
 //	containers/<id>/network.json        its place in its networks, as long as it runs
 //	networks/<name>/                    network.json, and leases/<address>, symlinks to ids of containers
+//	events/journal, journal.1           what happened, a line of JSON each: see event.go
 //	helper/                             what the network helper is reached by
 //	tmp/                                staging and what is being deleted; swept
 //	locks/                              files that exist to be locked

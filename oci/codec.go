@@ -143,6 +143,7 @@ func (m *mountConfig) code(k *codec) {
 	number(k, &m.Propagation)
 	k.bool(&m.PropagateBeneath)
 	k.strings(&m.Data)
+	k.bool(&m.CopyUp)
 }
 
 // number codes any integer that fits 64 bits without a sign.

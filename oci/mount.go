@@ -20,6 +20,7 @@ type mountConfig struct {
 	Propagation      uint64
 	PropagateBeneath bool
 	Data             []string // what the file system is told: "key=value" or "flag"
+	CopyUp           bool     // a tmpfs begins with what its mount point holds
 }
 
 // mounter makes the mounts of one container.
@@ -158,12 +159,31 @@ func (m *mounter) filesystem(c *mountConfig) error {
 		return err
 	}
 	defer unix.Close(target)
+	if c.CopyUp {
+		return m.copiedUp(c, data, target)
+	}
 	tree, err := newFilesystem(c, data)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
 	return attach(tree, target, change{propagation: c.Propagation})
+}
+
+// copiedUp is filesystem for a tmpfs that is filled before it gets its attributes.
+func (m *mounter) copiedUp(c *mountConfig, data []string, target int) error {
+	plain := *c
+	plain.Attributes, plain.Beneath = attributes{}, attributes{}
+	tree, err := newFilesystem(&plain, data)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	if err := copyUp(target, tree); err != nil {
+		return fmt.Errorf("copying up what is there: %w", err)
+	}
+	set := attributes{Set: c.Attributes.Set | c.Beneath.Set}
+	return attach(tree, target, change{attributes: set}, change{propagation: c.Propagation})
 }
 
 // newFilesystem returns a detached mount of a new instance.

@@ -55,11 +55,13 @@ func (m *mounter) kernel(c *mountConfig) error {
 	return attach(tree, target, change{attributes: wanted, recursive: true, propagation: unix.MS_SLAVE})
 }
 
+// hostCgroups is where the host shows its control groups.
+const hostCgroups = "/sys/fs/cgroup"
+
 // cgroup shows the container its control groups: the part below its own where it
 // has a cgroup namespace, else what the host shows.
 func (m *mounter) cgroup(c *mountConfig) error {
-	const place = "/sys/fs/cgroup"
-	fd, err := unix.Open(place, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(hostCgroups, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
 		return nil // a host without control groups
 	}
@@ -99,7 +101,8 @@ func (m *mounter) placeKernel(c *mountConfig, tree int) error {
 
 // hybrid is for hosts on which the controllers still have hierarchies of version 1,
 // of which nothing is delegated to users. The container sees the usual layout with
-// the one part of it that is its own, the unified hierarchy.
+// the one part of it that is its own, the unified hierarchy, and the others only where
+// a runtime was asked for them.
 func (m *mounter) hybrid(c *mountConfig, host int) error {
 	shell := &mountConfig{Destination: c.Destination, Type: "tmpfs", Source: "cgroup",
 		Attributes: attributes{Set: c.Attributes.Set &^ unix.MOUNT_ATTR_RDONLY}}
@@ -119,6 +122,11 @@ func (m *mounter) hybrid(c *mountConfig, host int) error {
 			if err := m.placeKernel(&inner, tree); err != nil {
 				return err
 			}
+		}
+	}
+	if m.allCgroups {
+		if err := m.legacy(c, host); err != nil {
+			return err
 		}
 	}
 	fd, err := m.root.find(c.Destination)

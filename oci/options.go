@@ -84,6 +84,8 @@ func parseOptions(m *mountConfig, options []string) error {
 		switch {
 		case option == "bind" || option == "rbind":
 			m.Bind, m.Recursive = true, option == "rbind"
+		case option == "tmpcopyup" && m.Type == "tmpfs":
+			m.CopyUp = true
 		case option == "idmap" || option == "ridmap" || option == "tmpcopyup":
 			return hinted("leave the option out", "mounting at %q: option %q is not supported", m.Destination, option)
 		case option == "" || strings.Contains(ignoredOptions, " "+option+" "):

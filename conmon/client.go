@@ -125,6 +125,24 @@ func (c *Client) Signal(ctx context.Context, signal int, last bool) error {
 	return fmt.Errorf("sending a signal: unexpected answer %d", k)
 }
 
+// Execs lists the ids of the processes of exec that run in the container.
+func (c *Client) Execs(ctx context.Context) ([]string, error) {
+	stop := context.AfterFunc(ctx, c.Close)
+	defer stop()
+	if err := c.conn.Send(kindList, nil); err != nil {
+		return nil, errors.Join(ctx.Err(), gone(err))
+	}
+	k, body, _, err := c.conn.Recv()
+	if err != nil {
+		return nil, errors.Join(ctx.Err(), gone(err))
+	}
+	if k != kindListed {
+		return nil, fmt.Errorf("listing the processes of exec: unexpected answer %d", k)
+	}
+	listed, err := wire.Decode[Listed](body)
+	return listed.Execs, err
+}
+
 // Check runs the container's health check now and tells how it went.
 func (c *Client) Check() (Checked, error) {
 	if err := c.conn.Send(kindCheck, nil); err != nil {

@@ -185,6 +185,19 @@ func (s *shim) fork(p *spawning) (*running, error) {
 	return r, nil
 }
 
+// listExecs lists the processes that clients have started and that run.
+func (s *shim) listExecs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	for _, r := range s.execs {
+		if r.id != "" {
+			ids = append(ids, r.id)
+		}
+	}
+	return ids
+}
+
 // forget takes a process that has ended off the list.
 func (s *shim) forget(r *running) {
 	s.mu.Lock()

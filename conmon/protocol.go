@@ -47,6 +47,8 @@ const (
 	kindPolicy
 	kindCheck // empty: runs the health check
 	kindChecked
+	kindList // empty: asks which processes of exec run
+	kindListed
 )
 
 const stdinWindow = 4
@@ -141,6 +143,9 @@ type Checked struct {
 	Status   string
 	ExitCode int
 }
+
+// Listed names the processes of exec that run.
+type Listed struct{ Execs []string }
 
 // Exited says how a process ended: 0 to 255, 128+n for a signal.
 type Exited struct {

@@ -101,6 +101,10 @@ func (s *shim) converse(c *wire.Conn) {
 	case kindStart:
 		wire.CloseAll(files)
 		s.serveStart(c, body)
+	case kindList:
+		wire.CloseAll(files)
+		c.Send(kindListed, Listed{s.listExecs()})
+		c.Close()
 	case kindCheck:
 		wire.CloseAll(files)
 		s.serveCheck(c)

@@ -44,6 +44,9 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 		}},
 	}
 	i.RestartCount, i.State.Health = state.RestartCount, e.HealthOf(r)
+	if state.Status == store.Running {
+		i.ExecIDs = execsOf(ctx, c)
+	}
 	if i.NetworkSettings, err = e.networkSettings(c, r, state); err != nil {
 		return nil, err
 	}

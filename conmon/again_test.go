@@ -1,0 +1,193 @@
+package conmon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/store"
+	"golang.org/x/sys/unix"
+)
+
+// until waits for a condition, 20 seconds at most.
+func until(t *testing.T, what string, met func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !met(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not so after 20 seconds: %s", what)
+		}
+	}
+}
+
+// stateIs waits for a state of the container.
+func (c *testContainer) stateIs(t *testing.T, met func(*store.State) bool) *store.State {
+	t.Helper()
+	var state *store.State
+	until(t, "state", func() bool {
+		var err error
+		if state, err = c.State(); err != nil {
+			t.Fatal(err)
+		}
+		return met(state)
+	})
+	return state
+}
+
+func restarting(name string, most int) func(*specs.Spec, *Setup) {
+	return func(_ *specs.Spec, s *Setup) {
+		s.Restart = store.RestartPolicy{Name: name, MaximumRetryCount: most}
+		s.StopSignal = int(unix.SIGTERM)
+		s.StopTimeout = 100 * time.Millisecond
+	}
+}
+
+func TestFailingContainerIsStartedAgainAsOftenAsAsked(t *testing.T) {
+	t.Parallel()
+	c := create(t, "echo life; exit 3", restarting("on-failure", 2))
+	c.start(t, [3]*os.File{}).Close()
+	state := c.stateIs(t, func(s *store.State) bool { return s.Status == store.Exited })
+	if state.RestartCount != 2 || state.ExitCode != 3 || state.UserStopped {
+		t.Errorf("%+v", state)
+	}
+	lives := 0
+	for _, r := range readLog(t, c.Dir) {
+		lives += strings.Count(r.Log, "life")
+	}
+	if lives != 3 {
+		t.Errorf("%d lives", lives)
+	}
+}
+
+func TestRootFileSystemIsTheSameInTheNextLife(t *testing.T) {
+	t.Parallel()
+	c := create(t, "test -e /seen && exit 7; echo 1 >/seen; exit 1", restarting("on-failure", 1))
+	c.start(t, [3]*os.File{}).Close()
+	if state := c.stateIs(t, func(s *store.State) bool { return s.Status == store.Exited }); state.ExitCode != 7 {
+		t.Errorf("%+v", state)
+	}
+}
+
+func TestAttachedClientHearsTheEndOfItsLife(t *testing.T) {
+	t.Parallel()
+	c := create(t, "exit 4", func(spec *specs.Spec, s *Setup) { attached(spec, s); restarting("on-failure", 1)(spec, s) })
+	if _, _, exited := collect(t, c.start(t, [3]*os.File{})); exited.Code != 4 || !exited.Again {
+		t.Errorf("%+v", exited)
+	}
+	c.stateIs(t, func(s *store.State) bool { return s.Status == store.Exited })
+}
+
+// between starts a container and waits until it rests for long between two lives.
+func between(t *testing.T, script string) *testContainer {
+	t.Helper()
+	c := create(t, script, restarting("always", 0))
+	c.start(t, [3]*os.File{}).Close()
+	c.stateIs(t, func(s *store.State) bool { return s.RestartCount >= 4 && s.Status == store.Restarting })
+	return c
+}
+
+func TestStopEndsARestBetweenTwoLives(t *testing.T) {
+	t.Parallel()
+	c := between(t, "exit 5")
+	waiter, err := Dial(c.Container)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := Dial(c.Container)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Signal(t.Context(), int(unix.SIGTERM), true); err != nil {
+		t.Fatal(err)
+	}
+	if exited, err := waiter.Wait(t.Context()); err != nil && !errors.Is(err, ErrGone) || exited.Again {
+		t.Errorf("%+v, %v", exited, err)
+	}
+	state := c.stateIs(t, func(s *store.State) bool { return s.Status != store.Restarting })
+	if state.Status != store.Exited || !state.UserStopped || state.ExitCode != 5 {
+		t.Errorf("%+v", state)
+	}
+}
+
+func TestStartEndsARestBetweenTwoLives(t *testing.T) {
+	t.Parallel()
+	c := between(t, "test -e /go && exec sleep 1000; test -e /once && exit 1; exit 1")
+	before, err := c.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(filepath.Join(c.Dir, "upper", "go"), nil, 0o644))
+	client, err := Dial(c.Container)
+	must(err)
+	session, err := client.Start(Attach{})
+	must(err)
+	defer session.Close()
+	state := c.stateIs(t, func(s *store.State) bool { return s.Status == store.Running })
+	if state.Init.PID == 0 || state.RestartCount < before.RestartCount {
+		t.Errorf("%+v", state)
+	}
+	must(session.Signal(int(unix.SIGKILL)))
+	if state := c.stateIs(t, func(s *store.State) bool { return s.Status == store.Exited }); state.ExitCode != 137 || !state.UserStopped {
+		t.Errorf("%+v", state)
+	}
+}
+
+func TestNoProcessIsServedBetweenTwoLives(t *testing.T) {
+	t.Parallel()
+	c := between(t, "exit 1")
+	defer func() {
+		if client, err := Dial(c.Container); err == nil {
+			client.Signal(context.Background(), int(unix.SIGKILL), true)
+			client.Close()
+		}
+		c.waitGone(t)
+	}()
+	var failure *Failure
+	process := &specs.Process{Args: []string{"sh"}, Env: []string{"PATH=/bin"}, Cwd: "/"}
+	if _, err := execIn(c, ExecRequest{Process: process}); !errors.As(err, &failure) && !errors.Is(err, ErrGone) {
+		t.Errorf("exec: %v", err)
+	}
+	client, err := Dial(c.Container)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Signal(t.Context(), int(unix.SIGHUP), false); err != nil && !errors.As(err, &failure) {
+		t.Errorf("a signal: %v", err)
+	}
+}
+
+func TestKilledShimEndsARestBetweenTwoLives(t *testing.T) {
+	t.Parallel()
+	c := between(t, "exit 1")
+	state, err := c.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Shim.KillAndWait(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if state, err = c.State(); err != nil || state.Status != store.Exited || state.Error != "the shim was killed" {
+		t.Errorf("%+v, %v", state, err)
+	}
+}
+
+func TestContainerIsKilledWhenItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	c := create(t, "trap '' TERM; sleep 1000", func(_ *specs.Spec, s *Setup) { s.Timeout = 50 * time.Millisecond })
+	c.start(t, [3]*os.File{}).Close()
+	state := c.stateIs(t, func(s *store.State) bool { return s.Status == store.Exited })
+	if state.ExitCode != 137 || !strings.Contains(state.Error, "longest") {
+		t.Errorf("%+v", state)
+	}
+}

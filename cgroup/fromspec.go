@@ -10,6 +10,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
+// Resources are limits as the library takes them.
+type Resources = cgroups.Resources
+
 // FromSpec translates the resources of an OCI config (runtime-spec, config-linux.md)
 // into what the library takes, all that either version of cgroups knows; [CheckV2]
 // tells what version 2 has no file for. Kernel memory, which the spec lets a runtime

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/cgroup"
 	"github.com/skiff-containers/skiff/conmon"
@@ -96,7 +95,7 @@ func blockDevice(path string) (d specs.LinuxBlockIODevice, err error) {
 }
 
 // limitsOf are a container's limits as the cgroup library takes them.
-func limitsOf(r *store.Record) (*cgroups.Resources, error) {
+func limitsOf(r *store.Record) (*cgroup.Resources, error) {
 	spec, err := specResources(&r.HostConfig)
 	if err != nil {
 		return nil, err
@@ -108,7 +107,7 @@ func limitsOf(r *store.Record) (*cgroups.Resources, error) {
 type grouping struct {
 	making *cgroup.Making
 	record *store.Record
-	limits *cgroups.Resources
+	limits *cgroup.Resources
 }
 
 // beginGroup has a cgroup made for a container that is about to be started. Where
@@ -153,7 +152,7 @@ func (e *Engine) expectGroup(g *grouping, shim *conmon.Shim) {
 
 // ungrouped tells that a container has no cgroup, where it was asked for a thing for
 // which it would need one. It is an error where that was asked for strictly.
-func (e *Engine) ungrouped(r *store.Record, limits *cgroups.Resources, why error) error {
+func (e *Engine) ungrouped(r *store.Record, limits *cgroup.Resources, why error) error {
 	what := strings.Join(askedLimits(r, limits, nil), ", ")
 	if what == "" {
 		return nil
@@ -183,7 +182,7 @@ func (e *Engine) lacking(r *store.Record, controllers []string) error {
 }
 
 // askedLimits names what a container is to be limited by, in flags' words.
-func askedLimits(r *store.Record, limits *cgroups.Resources, there []string) []string {
+func askedLimits(r *store.Record, limits *cgroup.Resources, there []string) []string {
 	var all []string
 	for _, controller := range cgroup.Lacking(limits, there) {
 		all = append(all, limitWords[controller])

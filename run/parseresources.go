@@ -14,11 +14,11 @@ import (
 func parseCPUs(text string) (int64, error) {
 	cpus, ok := new(big.Rat).SetString(text)
 	if !ok {
-		return 0, fmt.Errorf("failed to parse %v as a rational number", text)
+		return 0, fmt.Errorf("parsing --cpus %q: not a rational number", text)
 	}
 	nano := cpus.Mul(cpus, big.NewRat(1e9, 1))
 	if !nano.IsInt() || !nano.Num().IsInt64() {
-		return 0, fmt.Errorf("value is too precise: %q", text)
+		return 0, fmt.Errorf("parsing --cpus %q: value is too precise", text)
 	}
 	return nano.Num().Int64(), nil
 }

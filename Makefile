@@ -44,6 +44,7 @@ cross: ## build dist/<arch>/skiff for linux/amd64 and linux/arm64
 .PHONY: install
 install: build ## install skiff and its completions below PREFIX (/usr/local)
 	install -D -m 755 bin/skiff $(DESTDIR)$(PREFIX)/bin/skiff
+	ln -sf skiff $(DESTDIR)$(PREFIX)/bin/skiff-runtime
 	@$(MAKE) --no-print-directory install-completions
 
 .PHONY: install-completions

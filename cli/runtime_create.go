@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"os"
+	"os/user"
+	"strconv"
+
 	"github.com/skiff-containers/skiff/ociruntime"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -14,13 +18,21 @@ func newRuntimeCreate(f *runtimeFlags) *cobra.Command {
 		Example: `  skiff runtime create --bundle ./bundle --pid-file pid test`,
 		Args:    exactArgs(1),
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {
-			o.ID, o.Stdio = args[0], f.processStdio()
+			o.ID, o.Owner, o.Stdio = args[0], callerName(), f.processStdio()
 			return r.Create(&o)
 		}),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	addRuntimeCreate(cmd.Flags(), &o)
 	return cmd
+}
+
+// callerName is who a container belongs to.
+func callerName() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(os.Geteuid())
 }
 
 // addRuntimeCreate are the flags of create and run.

@@ -20,7 +20,7 @@ func newRuntimeRun(f *runtimeFlags) *cobra.Command {
 		Example: `  skiff runtime run --bundle ./bundle test`,
 		Args:    exactArgs(1),
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {
-			o.ID, o.Stdio, o.Attached = args[0], f.processStdio(), !detach
+			o.ID, o.Owner, o.Stdio, o.Attached = args[0], callerName(), f.processStdio(), !detach
 			started, err := r.Run(&o)
 			if err != nil || detach {
 				return err

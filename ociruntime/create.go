@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -21,6 +20,7 @@ import (
 type CreateOptions struct {
 	ID     string
 	Bundle string
+	Owner  string      // name of the caller, for the list
 	Stdio  [3]*os.File // the process's, without a terminal
 	ProcessOptions
 	NoPivot      bool
@@ -87,7 +87,7 @@ func (r *Runtime) create(o *CreateOptions) (c *Container, started *oci.Started, 
 	if err != nil {
 		return nil, nil, err
 	}
-	c = &Container{runtime: r, spec: spec, record: record{ID: o.ID, Bundle: bundle, Rootfs: rootfs, Created: time.Now().UTC(), Owner: owner(),
+	c = &Container{runtime: r, spec: spec, record: record{ID: o.ID, Bundle: bundle, Rootfs: rootfs, Created: time.Now().UTC(), Owner: o.Owner,
 		Shared: !ownMounts(spec), Notify: filter.Notify}}
 	unlock, err := r.reserve(o.ID)
 	if err != nil {
@@ -114,13 +114,6 @@ func ownMounts(s *specs.Spec) bool {
 		}
 	}
 	return false
-}
-
-func owner() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(os.Getuid())
 }
 
 // reserve makes the container's folder, which only one create can, and locks it.

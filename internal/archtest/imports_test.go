@@ -21,6 +21,7 @@ var layers = [][]string{
 	{"netns/helper"},
 	{"conmon/shim", "conmon/program"},
 	{"run"},
+	{"ociruntime"},
 	{"completions"},
 	{"cli"},
 	{""}, // main

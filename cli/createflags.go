@@ -100,7 +100,7 @@ func (c *containerFlags) complete(p *program, cmd *cobra.Command) {
 	completeLimits(cmd)
 	c.completeShared(p, cmd)
 	c.completeIDs(p, cmd)
-	c.completeEnvironment(cmd)
+	c.completeEnvironment(p, cmd)
 	completeRefused(cmd)
 	c.parts.complete(cmd)
 	completeFlagBy(cmd, "platform", completions.Platforms)

@@ -53,7 +53,7 @@ func ownWords() []string {
 		"--tls-verify", "--progress", "--authfile", // podman's and buildkit's
 		"--stream", "create --ignore", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's
 		"images --all", "ls --all", "create --pull", // docker's has a slip of the pen
-		"--strict-limits",                            // skiff's alone
+		"--strict-limits",                                              // skiff's alone
 		"--cgroupns", "--env-merge", "--no-hostname", "--cdi-spec-dir", // docker's speaks of its daemon; newer podman's
 	}
 }

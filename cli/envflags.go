@@ -21,12 +21,14 @@ func (c *containerFlags) addEnvironment(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.NoHostname, "no-hostname", false, "Leave the image's /etc/hostname as it is")
 	flags.BoolVar(&c.NoHosts, "no-hosts", false, "Leave the image's /etc/hosts as it is")
 	flags.BoolVar(&c.ReadOnlyTmpfs, "read-only-tmpfs", false, "With --read-only, let /run, /tmp and /var/tmp be written")
+	listVar(flags, &c.Secrets, "secret", "", "Give a secret to the container (NAME[,type=mount|env][,target=PATH|VARIABLE][,mode=MODE])")
 	flags.StringVar(&c.Systemd, "systemd", "true", `Prepare for systemd as the first process ("true" where it is that, "false", "always")`)
 	flags.StringVar(&c.Timezone, "tz", "", `Time zone ("local", or a name such as Europe/Berlin)`)
 	flags.StringVar(&c.Umask, "umask", "", "Set umask in the container (default 0022)")
 }
 
-func (c *containerFlags) completeEnvironment(cmd *cobra.Command) {
+func (c *containerFlags) completeEnvironment(p *program, cmd *cobra.Command) {
+	must(cmd.RegisterFlagCompletionFunc("secret", p.completeSecrets(0)))
 	completeFlagBy(cmd, "unsetenv", completions.Environment)
 	completeFlag(cmd, "env-merge")
 	completeFlag(cmd, "umask", "0002", "0022", "0027", "0077")

@@ -44,6 +44,10 @@ func hintOf(err error) string {
 		return "skiff images lists the images"
 	case errors.Is(err, store.ErrNoNetwork):
 		return "skiff network ls lists the networks"
+	case errors.Is(err, store.ErrNoSecret):
+		return "skiff secret ls lists the secrets"
+	case errors.Is(err, store.ErrSecretTaken):
+		return "remove that secret by skiff secret rm, or use --replace"
 	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrAmbiguousImage):
 		return "give more digits of the id, or the name"
 	case errors.Is(err, store.ErrNameTaken):

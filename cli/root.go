@@ -31,6 +31,7 @@ func verbs() []verb {
 		{"container", groupManagement, newContainer},
 		{"image", groupManagement, newImage},
 		{"network", groupManagement, newNetwork},
+		{"secret", groupManagement, newSecret},
 		{"healthcheck", groupManagement, newHealthcheck},
 		{"system", groupManagement, newSystem},
 		{"attach", groupOther, newAttach},

@@ -173,6 +173,9 @@ func fill(dir string, p *plan, config, filter []byte, d store.Durability) error 
 			return err
 		}
 	}
+	if err := p.writeSecrets(dir, d); err != nil {
+		return err
+	}
 	if p.zone != nil {
 		if err := fresh(dir, fileLocaltime, p.zone, 0o644, d); err != nil {
 			return err

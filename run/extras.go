@@ -35,6 +35,9 @@ func (p *plan) extras(s *store.Store, o *CreateOptions, image *store.ImageConfig
 	if len(o.StorageOpts) > 0 {
 		return &userns.HostError{What: fmt.Sprintf("storage option %q is not supported: quotas of a file system are root's to set", o.StorageOpts[0]), Hint: "a tmpfs has a bound of its own: --tmpfs /path:size=100m"}
 	}
+	if err := p.secrets(s, o.Secrets); err != nil {
+		return err
+	}
 	h.Requires, err = requirements(s, o.Requires)
 	return err
 }

@@ -17,6 +17,7 @@ type ProcessOptions struct {
 	ImageVolume   string
 	GPUs          []string // as docker takes them
 	CDISpecDirs   []string // folders of CDI files; the usual ones where empty
+	Secrets       []string // NAME[,type=mount|env,target=…]
 	VolumesFrom   []string // NAME[:ro|rw]
 	VolumeDriver  string
 	StorageOpts   []string

@@ -43,6 +43,7 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 	if score := h.OomScoreAdj; score != 0 {
 		s.Process.OOMScoreAdj = &score
 	}
+	s.Process.Env = joinEnv(s.Process.Env, p.secretEnv())
 	p.edit(s)
 	s.Linux.UIDMappings, s.Linux.GIDMappings = specMaps(h.IDMappings)
 	s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = p.security.hidden(h.Privileged)

@@ -56,6 +56,7 @@ func (p *plan) mounts(dir string) ([]specs.Mount, error) {
 			own = append(own, specs.Mount{Destination: target, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev"}})
 		}
 	}
+	own = append(own, p.secretMounts()...)
 	for _, f := range overlaid {
 		if covered(f.target) || p.leaves(f.file) {
 			continue

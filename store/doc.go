@@ -21,6 +21,7 @@
 //	containers/<id>/network.json        its place in its networks, as long as it runs
 //	networks/<name>/                    network.json, and leases/<address>, symlinks to ids of containers
 //	events/journal, journal.1           what happened, a line of JSON each: see event.go
+//	secrets/<name>.json                 secrets, readable for the user alone
 //	helper/                             what the network helper is reached by
 //	tmp/                                staging and what is being deleted; swept
 //	locks/                              files that exist to be locked

@@ -27,6 +27,9 @@ type graves struct {
 const (
 	graveLimit = 64          // as many at most
 	graveRest  = time.Second // how long nothing must have happened; the helper stays for longer
+	// lateRest is how long after that the interfaces of shared ones are removed.
+	// `network check` is patient for both together.
+	lateRest = 300 * time.Millisecond
 )
 
 // add keeps a namespace, which its container uses no longer. Remains removes those of
@@ -49,8 +52,7 @@ func (g *graves) add(s *space.Space, remains func()) {
 	g.timer.Reset(graveRest)
 }
 
-// wait puts the clearing off: somebody has come, with a container to be attached most
-// likely, which is soon in need of the lock.
+// wait puts the clearing off: a container is just being attached.
 func (g *graves) wait() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -65,7 +67,7 @@ func (g *graves) rest() {
 	defer g.mu.Unlock()
 	g.clear()
 	if len(g.late) > 0 {
-		g.timer.Reset(graveRest)
+		g.timer.Reset(lateRest)
 	}
 }
 

@@ -79,7 +79,6 @@ func (h *helper) accept() {
 		case !h.busy.enter():
 			c.Close() // it reads the end, and asks another helper
 		default:
-			h.graves.wait()
 			go func() {
 				defer h.busy.leave()
 				defer c.Close()

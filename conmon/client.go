@@ -287,6 +287,12 @@ func (s *Session) Signal(signal int) error {
 	return gone(s.conn.Send(kindSignal, SignalRequest{Signal: signal}))
 }
 
+// Detach leaves the session for good: a process that Exec started goes on.
+func (s *Session) Detach() {
+	s.conn.Send(kindDetach, nil)
+	s.Close()
+}
+
 // Close leaves the session. A container runs on; a process that Exec started
-// without Detach is killed.
+// without Detach is killed, and what it has started as well.
 func (s *Session) Close() { s.conn.Close() }

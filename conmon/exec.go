@@ -49,13 +49,15 @@ func (s *shim) serveExec(c *wire.Conn, body []byte, files []*os.File) {
 	}
 	left, over := make(chan struct{}), make(chan struct{})
 	go func() {
-		s.listenTo(c, r.target, request.Attach, false)
+		detached := s.listenTo(c, r.target, request.Attach, false)
 		close(left)
 		r.hub.remove(c)
 		select {
 		case <-over: // by itself: what it has left in the background may stay, as with docker
 		default:
-			s.endFamily(r)
+			if !detached {
+				s.endFamily(r)
+			}
 		}
 	}()
 	status := <-r.target.ended

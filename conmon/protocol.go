@@ -49,6 +49,7 @@ const (
 	kindChecked
 	kindList // empty: asks which processes of exec run
 	kindListed
+	kindDetach // empty: the client leaves on purpose, and its process of exec goes on
 )
 
 const stdinWindow = 4

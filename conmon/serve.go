@@ -197,9 +197,9 @@ func (s *shim) attend(c *wire.Conn, t *target, attach Attach) {
 }
 
 // listenTo reads a client's messages until it leaves; first says that they are for the
-// container's first process. Input is written by a
+// container's first process, detached that it left on purpose. Input is written by a
 // goroutine of its own, so that signals overtake input that nobody reads.
-func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach, first bool) {
+func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach, first bool) (detached bool) {
 	input := make(chan []byte, stdinWindow)
 	defer close(input)
 	go func() {
@@ -216,9 +216,11 @@ func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach, first bool) {
 		k, body, files, err := c.Recv()
 		wire.CloseAll(files)
 		if err != nil {
-			return
+			return detached
 		}
 		switch k {
+		case kindDetach:
+			detached = true
 		case kindStdin:
 			if attach.Stdin {
 				input <- append([]byte(nil), body...)

@@ -68,7 +68,7 @@ func create(t *testing.T, script string, change func(*specs.Spec, *Setup)) *test
 	if out, err := exec.Command("cp", "/bin/busybox", filepath.Join(tree, "bin/busybox")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, applet := range []string{"sh", "cat", "sleep", "echo", "stty", "kill", "seq", "id", "ps", "head"} {
+	for _, applet := range []string{"sh", "cat", "sleep", "echo", "stty", "kill", "seq", "id", "ps", "head", "setsid"} {
 		os.Symlink("busybox", filepath.Join(tree, "bin", applet))
 	}
 	driver, err := s.Driver()

@@ -68,10 +68,11 @@ func (p *pump) run(ctx context.Context) (Outcome, error) {
 		p.session.Close()
 		return p.outcome(r)
 	case err := <-left:
-		p.session.Close()
 		if errors.Is(err, errDetached) {
+			p.session.Detach()
 			return Outcome{Detached: true}, nil
 		}
+		p.session.Close()
 		return Outcome{}, err
 	}
 }

@@ -25,6 +25,7 @@ func newContainer(p *program) *cobra.Command {
 		newRun(p),
 		newStart(p),
 		newStop(p),
+		newStats(p),
 		newTop(p),
 		newUnpause(p),
 		newUpdate(p),

@@ -12,6 +12,7 @@ import (
 // which package registry reads.
 type dockerConfig struct {
 	PsFormat       string `json:"psFormat"`
+	StatsFormat    string `json:"statsFormat"`
 	ImagesFormat   string `json:"imagesFormat"`
 	NetworksFormat string `json:"networksFormat"`
 	DetachKeys     string `json:"detachKeys"`

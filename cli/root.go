@@ -49,6 +49,7 @@ func verbs() []verb {
 		{"rmi", groupOther, newRmi},
 		{"runtime", groupManagement, newRuntime},
 		{"start", groupOther, newStart},
+		{"stats", groupOther, newStats},
 		{"stop", groupOther, newStop},
 		{"tag", groupOther, newTag},
 		{"unpause", groupOther, newUnpause},

@@ -2,7 +2,6 @@ package conmon
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 
 // The shim's part of the container's cgroup. It is made and limited by the command
 // that starts the container (package cgroup), which knows about service managers; here
-// processes are moved into it, and it is frozen, watched and cleared away.
+// its stages are let into it, and it is frozen, watched and cleared away.
 
 // meetGroup hears which cgroup the container has, before anything is forked: a
 // service manager moves this process into a scope, and a child that was there already
@@ -44,25 +43,27 @@ func (s *shim) meetGroup() error {
 	return nil
 }
 
-// joinGroup moves a stage into the container's cgroup. Where the container has made
-// groups of its own there, as an init system does, the kernel allows no process in it;
-// the one of the first process is taken then, which is 0 for that one itself.
-func (s *shim) joinGroup(pid, first int) error {
+// openGroup opens the door to the container's cgroup, by which a stage enters; nil
+// where there is none. Where the container has made groups of its own there, as an
+// init system does, the kernel allows no process in it; that of its first process is
+// taken then, which is 0 for that one itself.
+func (s *shim) openGroup(first int) (*os.File, error) {
 	if s.state.Cgroup == nil {
-		return nil
+		return nil, nil
 	}
 	folder := s.state.Cgroup.Path
-	err := writeGroup(folder, "cgroup.procs", strconv.Itoa(pid))
-	if errors.Is(err, unix.EBUSY) && first != 0 {
-		var of string
-		if of, err = groupOf(first); err == nil && strings.HasPrefix(of, folder+"/") {
-			err = writeGroup(of, "cgroup.procs", strconv.Itoa(pid))
+	if first != 0 {
+		if on, err := os.ReadFile(filepath.Join(folder, "cgroup.subtree_control")); err == nil && len(on) > 1 {
+			if of, err := groupOf(first); err == nil && strings.HasPrefix(of, folder+"/") {
+				folder = of
+			}
 		}
 	}
+	procs, err := os.OpenFile(filepath.Join(folder, "cgroup.procs"), os.O_WRONLY, 0)
 	if err != nil {
-		return fmt.Errorf("entering the container's cgroup: %w", err)
+		return nil, fmt.Errorf("opening the container's cgroup: %w", err)
 	}
-	return nil
+	return procs, nil
 }
 
 // groupOf returns the folder of a process's cgroup (cgroups(7), /proc/PID/cgroup).

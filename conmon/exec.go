@@ -161,12 +161,12 @@ func (s *shim) fork(p *spawning) (*running, error) {
 	}
 	g := &guard{stage: -1, init: int(l.init.Fd()), client: p.client, limit: p.limit}
 	defer g.release()
-	p.exec.Init, p.exec.Created = l.init, func(pid int) error {
-		if err := g.created(pid); err != nil {
-			return err
-		}
-		return s.joinGroup(pid, l.pid)
+	group, err := s.openGroup(l.pid)
+	if err != nil {
+		return nil, err
 	}
+	defer group.Close()
+	p.exec.Init, p.exec.Created, p.exec.Cgroup = l.init, g.created, group
 	var started *oci.Started
 	ended, err := s.children.start(func() (int, error) {
 		var err error

@@ -313,6 +313,11 @@ func (s *shim) launch(l *life) (err error) {
 			return err
 		}
 	}
+	group, err := s.openGroup(0)
+	if err != nil {
+		return err
+	}
+	defer group.Close()
 	io, err := newStdio(l.spec.Process, s.setup.OpenStdin, s.direct)
 	if err != nil {
 		return err
@@ -326,7 +331,7 @@ func (s *shim) launch(l *life) (err error) {
 	}
 	defer drop()
 	launch := &oci.Launch{ID: s.setup.Container, Bundle: s.setup.Dir, Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
-		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }}
+		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }, Cgroup: group}
 	if s.network != nil {
 		launch.Forked, launch.Gate = s.network.begin, s.network.await
 	}
@@ -359,9 +364,6 @@ func (s *shim) identify(l *life, pid int) error {
 	}
 	l.init = os.NewFile(uintptr(fd), "init")
 	l.oomBefore = s.oomKills()
-	if err := s.joinGroup(pid, 0); err != nil {
-		return err
-	}
 	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
 		return err
 	}

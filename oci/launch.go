@@ -34,6 +34,9 @@ type Launch struct {
 	// Created, where not nil, is called with the process's id once it exists and
 	// before the container's program is executed in it: the moment to note who it is.
 	Created func(pid int) error
+	// Cgroup, where not nil, is cgroup.procs of the group that the process enters, open
+	// for writing; a new cgroup namespace has its root there.
+	Cgroup *os.File
 
 	// ID and Bundle are told to the hooks of Spec.
 	ID, Bundle string
@@ -83,6 +86,7 @@ type Exec struct {
 	Seccomp []byte
 	Stdio   [3]*os.File
 	Created func(pid int) error // as in Launch
+	Cgroup  *os.File            // as in Launch
 	// KeepGroups leaves the process the supplementary groups that the caller has.
 	KeepGroups bool
 	// Outlives lets the process live on when its starter ends.

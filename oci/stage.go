@@ -45,6 +45,9 @@ func runStage(name string, work func(l link, c *config) error) int {
 		return codeSetup // nobody waits any longer
 	}
 	if err == nil {
+		err = enterCgroup()
+	}
+	if err == nil {
 		err = work(l, c)
 	}
 	if err == io.EOF {

@@ -33,7 +33,7 @@ func (l *Launch) Start() (*Started, error) {
 	if err := spaces.compileUserNamespace(l.Spec.Linux); err != nil {
 		return nil, asError(err)
 	}
-	begin := beginning{cmd: spaces.command(), late: spaces.user != nil, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate, aside: l.aside(),
+	begin := beginning{cmd: spaces.command(), late: spaces.user != nil, spec: l.Spec.Process, stdio: l.Stdio, filter: l.Seccomp, forked: l.Forked, created: l.Created, gate: l.Gate, cgroup: l.Cgroup, aside: l.aside(),
 		early: namesInterface(l.Spec.Linux.Sysctl)}
 	return begin.start(func(pid int) (*config, error) {
 		if l.Prepare != nil {
@@ -86,7 +86,7 @@ func (e *Exec) Start() (*Started, error) {
 	if flags == 0 {
 		cmd.Join = nil
 	}
-	begin := beginning{cmd: cmd, spec: e.Process, stdio: e.Stdio, filter: e.Seccomp, created: e.Created, aside: e.aside()}
+	begin := beginning{cmd: cmd, spec: e.Process, stdio: e.Stdio, filter: e.Seccomp, created: e.Created, cgroup: e.Cgroup, aside: e.aside()}
 	return begin.start(func(int) (*config, error) { return &config{Process: process}, nil })
 }
 
@@ -110,6 +110,7 @@ type beginning struct {
 	filter          []byte
 	forked, created func(pid int) error
 	gate            func() error
+	cgroup          *os.File
 	aside           *aside // what few starts need
 	early           bool   // the gate comes before the config already
 	late            bool   // the namespaces exist once the stage was executed, not when it is forked
@@ -141,6 +142,9 @@ func (b *beginning) start(complete func(pid int) (*config, error)) (*Started, er
 	cmd.Session = true
 	b.aside.pass(cmd)
 	cmd.Files = append(cmd.Files, userns.File{Name: syncName, File: theirs})
+	if b.cgroup != nil {
+		cmd.Files = append(cmd.Files, userns.File{Name: cgroupName, File: b.cgroup})
+	}
 	starting, err := cmd.Begin()
 	if err != nil {
 		return nil, asError(notRunning(err))

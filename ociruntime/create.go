@@ -35,6 +35,8 @@ type ProcessOptions struct {
 	PIDFile       string
 	ConsoleSocket string // where the master of the terminal is sent, by SCM_RIGHTS
 	Preserve      int    // descriptors from 3 on that the process keeps
+
+	kept []*os.File // in place of those, for tests
 }
 
 // Create makes a container, whose first process then waits for [Runtime.Start]. What
@@ -162,7 +164,7 @@ func (c *Container) launch(o *CreateOptions, filter *seccomp.Filter) (*oci.Start
 	if err != nil {
 		return nil, err
 	}
-	kept, err := preserved(o.Preserve)
+	kept, err := o.preserved()
 	if err != nil {
 		return nil, err
 	}
@@ -251,8 +253,8 @@ func hasUserNamespace(s *specs.Spec) bool {
 }
 
 // preserved duplicates the caller's descriptors from 3 on.
-func preserved(n int) ([]*os.File, error) {
-	var all []*os.File
+func (o *ProcessOptions) preserved() ([]*os.File, error) {
+	all, n := o.kept, o.Preserve
 	for fd := 3; fd < 3+n; fd++ {
 		kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3+n)
 		if err != nil {

@@ -63,7 +63,7 @@ func (r *Runtime) Exec(id string, o *ExecOptions) (*oci.Started, error) {
 }
 
 func (c *Container) exec(o *ExecOptions, process *specs.Process, init *os.File) (*oci.Started, error) {
-	kept, err := preserved(o.Preserve)
+	kept, err := o.preserved()
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,20 @@ func (r *Runtime) newGroup(id string, s *specs.Spec) (*group, error) {
 		r.warn("the container gets no control group: this user may make none there")
 		return nil, nil
 	}
-	return g, nil
+	return g, g.vacant()
+}
+
+// vacant refuses groups in which others live: they would share the limits, and be killed
+// with the container.
+func (g *group) vacant() error {
+	if !g.manager.Exists() {
+		return nil
+	}
+	pids, err := g.manager.GetAllPids()
+	if err == nil && len(pids) > 0 {
+		return fmt.Errorf("container's cgroup is not empty: %d process(es) found", len(pids))
+	}
+	return nil
 }
 
 // place translates cgroupsPath: a path, or slice:prefix:name for the service manager.

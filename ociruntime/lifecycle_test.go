@@ -1,0 +1,184 @@
+package ociruntime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+func TestLifecycle(t *testing.T) {
+	c := newContainer(t, "echo started; exec sleep 1000")
+	c.spec.Annotations = map[string]string{"a": "b"}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	c.options.PIDFile = pidFile
+	c.create()
+	s := c.status(specs.StateCreated)
+	if s.Pid == 0 || s.ID != "test" || s.Bundle != c.bundle || s.Annotations["a"] != "b" || s.Owner != "tester" || s.Rootfs != c.path("") {
+		t.Errorf("%+v", s)
+	}
+	if pid, err := os.ReadFile(pidFile); err != nil || string(pid) != strconv.Itoa(s.Pid) {
+		t.Errorf("pid file: %q %v", pid, err)
+	}
+	if err := c.runtime.Create(&c.options); !errors.Is(err, ErrExists) {
+		t.Errorf("created twice: %v", err)
+	}
+	if c.printed() != "" {
+		t.Error("the program ran before start")
+	}
+	// To look does not start it.
+	for range 3 {
+		c.status(specs.StateCreated)
+	}
+	must(t, c.runtime.Start("test"))
+	c.status(specs.StateRunning)
+	if err := c.runtime.Start("test"); err == nil {
+		t.Error("started twice")
+	}
+	if err := c.runtime.Delete("test", false); err == nil {
+		t.Error("a running container was deleted")
+	}
+	if all, err := c.runtime.List(); err != nil || len(all) != 1 || all[0].ID != "test" {
+		t.Errorf("%v %v", all, err)
+	}
+	c.awaitPrinted("started")
+	must(t, c.runtime.Kill("test", unix.SIGKILL, false))
+	c.await(specs.StateStopped)
+	if err := c.runtime.Kill("test", unix.SIGKILL, false); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("killed a stopped one: %v", err)
+	}
+	must(t, c.runtime.Delete("test", false))
+	if _, err := c.runtime.Open("test"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after delete: %v", err)
+	}
+}
+
+// A container that was never started is deleted as it is, and one that runs with force.
+func TestDeleteEarly(t *testing.T) {
+	c := newContainer(t, "true")
+	c.create()
+	must(t, c.runtime.Delete("test", false))
+	c.nothingLeft()
+	c.spec.Process.Args = []string{"sleep", "1000"}
+	c.create()
+	must(t, c.runtime.Start("test"))
+	must(t, c.runtime.Delete("test", true))
+	c.nothingLeft()
+	must(t, c.runtime.Delete("test", true)) // there is none
+}
+
+// Of many starts at the same time one starts it.
+func TestStartOnce(t *testing.T) {
+	c := newContainer(t, "echo started; exec sleep 1000")
+	c.create()
+	results := make(chan error)
+	for range 8 {
+		go func() { results <- c.runtime.Start("test") }()
+	}
+	n := 0
+	for range 8 {
+		if <-results == nil {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d starts", n)
+	}
+	c.awaitPrinted("started")
+}
+
+// What a killed create leaves is deleted with force, whenever it was killed.
+func TestHalfCreated(t *testing.T) {
+	c := newContainer(t, "true")
+	must(t, os.MkdirAll(c.runtime.folder("test"), 0o700))
+	if _, err := c.runtime.Open("test"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if all, err := c.runtime.List(); err != nil || len(all) != 0 {
+		t.Errorf("%v %v", all, err)
+	}
+	must(t, c.runtime.Delete("test", true))
+	c.nothingLeft()
+	c.create()
+	must(t, os.Remove(filepath.Join(c.runtime.folder("test"), fileStart))) // the socket is gone, the process not
+	must(t, c.runtime.Delete("test", true))
+}
+
+// The config is that of create: what happens to the bundle afterwards has no effect.
+func TestConfigIsKept(t *testing.T) {
+	c := newContainer(t, "echo $A")
+	c.spec.Process.Env = append(c.spec.Process.Env, "A=kept")
+	c.create()
+	must(t, os.Remove(filepath.Join(c.bundle, "config.json")))
+	must(t, c.runtime.Start("test"))
+	c.await(specs.StateStopped)
+	if c.printed() != "kept" {
+		t.Errorf("printed %q", c.printed())
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, test := range []struct {
+		words  string
+		change func(c *container)
+	}{
+		{`executable file not found in $PATH`, func(c *container) { c.spec.Process.Args = []string{"nonesuch"} }},
+		{`exec: "/etc": is a directory`, func(c *container) {
+			c.spec.Process.Args = []string{"/etc"}
+			must(c.t, os.Mkdir(c.path("etc"), 0o755))
+		}},
+		{"ociVersion must be set", func(c *container) { c.spec.Version = "" }},
+		{`ociVersion "2.0.0" is not supported`, func(c *container) { c.spec.Version = "2.0.0" }},
+		{`ociVersion "nonsense" is no version`, func(c *container) { c.spec.Version = "nonsense" }},
+		{"process.args must not be empty", func(c *container) { c.spec.Process.Args = nil }},
+		{"process.cwd must be an absolute path", func(c *container) { c.spec.Process.Cwd = "here" }},
+		{"root.path must not be empty", func(c *container) { c.spec.Root = nil }},
+		{"opening the root file system", func(c *container) { c.spec.Root.Path = "nonesuch" }},
+		{"intelRdt", func(c *container) { c.spec.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x"} }},
+		{"--console-socket", func(c *container) { c.spec.Process.Terminal = true }},
+		{"invalid container id", func(c *container) { c.options.ID = "../up" }},
+		{"container id cannot be empty", func(c *container) { c.options.ID = "" }},
+		{"the default action cannot be a supervisor's", func(c *container) {
+			c.spec.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActNotify}
+		}},
+		{"no AppArmor", func(c *container) {
+			if _, err := os.Stat("/sys/module/apparmor"); err == nil {
+				c.t.Skip("this host has AppArmor")
+			}
+			c.spec.Process.ApparmorProfile = "some"
+		}},
+	} {
+		t.Run(strings.Map(letters, test.words), func(t *testing.T) {
+			c := newContainer(t, "true")
+			test.change(c)
+			c.refused(test.words)
+		})
+	}
+}
+
+func letters(r rune) rune {
+	if r >= 'a' && r <= 'z' {
+		return r
+	}
+	return '-'
+}
+
+// What the runtime spec has a runtime warn of is no error.
+func TestWarnings(t *testing.T) {
+	c := newContainer(t, "echo ran")
+	c.spec.Process.Capabilities.Bounding = append(c.spec.Process.Capabilities.Bounding, "CAP_TEST")
+	c.spec.Process.SelinuxLabel = "system_u:system_r:container_t:s0"
+	if hasSELinux() {
+		t.Skip("this host has SELinux")
+	}
+	c.prints("ran")
+	if text := fmt.Sprint(c.warned); !strings.Contains(text, `capability "CAP_TEST" cannot be granted here`) || !strings.Contains(text, "SELinux label") {
+		t.Errorf("warned %q", c.warned)
+	}
+}

@@ -25,21 +25,35 @@ func (r refusal) String() string   { return "" }
 // Reason tells documentation why the flag is refused.
 func (r refusal) Reason() string { return r.why }
 
-// fixed is a flag that says how things are anyway, and is refused with the other value.
+// fixed is a flag that says how things are anyway, and is refused with any other value.
 type fixed struct {
-	is    bool
+	is    string
 	other refusal
 }
 
 func (f fixed) Set(value string) error {
-	asked, err := strconv.ParseBool(value)
-	if err == nil && asked != f.is {
-		err = &refusedFlag{f.other}
+	if f.other.kind == "bool" {
+		asked, err := strconv.ParseBool(value)
+		if err != nil {
+			return err
+		}
+		value = strconv.FormatBool(asked)
 	}
-	return err
+	if value != f.is {
+		return &refusedFlag{f.other}
+	}
+	return nil
 }
-func (f fixed) Type() string   { return "bool" }
-func (f fixed) String() string { return strconv.FormatBool(f.is) }
+func (f fixed) Type() string   { return f.other.kind }
+func (f fixed) String() string { return f.is }
+
+// fix makes a flag that can only say how things are.
+func fix(flags *pflag.FlagSet, name string, f fixed, usage string) {
+	flags.Var(f, name, usage)
+	if f.other.kind == "bool" {
+		flags.Lookup(name).NoOptDefVal = "true"
+	}
+}
 
 // refusedFlag is the error of a flag that was used all the same.
 type refusedFlag struct{ refusal }

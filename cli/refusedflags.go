@@ -23,8 +23,11 @@ func (*containerFlags) addRefused(flags *pflag.FlagSet) {
 		refuse(flags, r.refusal, r.usage)
 	}
 	addContentTrust(flags)
-	flags.Var(fixed{false, refusal{"passwd=true", "bool", "the image's /etc/passwd stays as it is", "mount a file of your own: -v ./passwd:/etc/passwd:ro"}}, "passwd", "Add the user to the image's /etc/passwd")
-	flags.Lookup("passwd").NoOptDefVal = "true"
+	fix(flags, "cgroups", fixed{"enabled", refusal{"cgroups", "string", "a container has a cgroup of its own wherever the host gives it one", "--cgroup-parent says where it lies"}}, "Whether the container has a cgroup")
+	fix(flags, "passwd", fixed{"false", refusal{"passwd=true", "bool", "the image's /etc/passwd stays as it is", "mount a file of your own: -v ./passwd:/etc/passwd:ro"}}, "Add the user to the image's /etc/passwd")
+	for _, name := range []string{"cgroups", "passwd"} {
+		flags.Lookup(name).Hidden = true
+	}
 	refusePodman(flags)
 }
 
@@ -56,7 +59,6 @@ func refusePodman(flags *pflag.FlagSet) {
 
 // addContentTrust is --disable-content-trust, which is true and cannot be otherwise.
 func addContentTrust(flags *pflag.FlagSet) {
-	flags.Var(fixed{true, refusal{"disable-content-trust=false", "bool", "signatures of Docker Content Trust, which was given up, are not verified", "name the image by its digest: IMAGE@sha256:…"}},
-		"disable-content-trust", "Skip image verification")
-	flags.Lookup("disable-content-trust").NoOptDefVal = "true"
+	fix(flags, "disable-content-trust", fixed{"true", refusal{"disable-content-trust=false", "bool", "signatures of Docker Content Trust, which was given up, are not verified", "name the image by its digest: IMAGE@sha256:…"}},
+		"Skip image verification")
 }

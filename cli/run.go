@@ -14,6 +14,7 @@ type runOptions struct {
 	detach     bool
 	detachKeys string
 	sigProxy   bool
+	rmi        bool
 }
 
 func newRun(p *program) *cobra.Command {
@@ -37,6 +38,10 @@ func newRun(p *program) *cobra.Command {
 				return badFlag(cmd, err.Error())
 			}
 			o.Platform = platform
+			if o.rmi && o.detach {
+				return badFlag(cmd, "conflicting options: --rmi and --detach, as nobody would be left to remove the image")
+			}
+			o.AutoRemove = o.AutoRemove || o.rmi
 			e, err := p.engine()
 			if err != nil {
 				return launching(codeSkiff, err)
@@ -53,6 +58,7 @@ func newRun(p *program) *cobra.Command {
 	flags.BoolVarP(&o.detach, "detach", "d", false, "Run container in background and print container ID")
 	flags.StringVar(&o.detachKeys, "detach-keys", "", "Override the key sequence for detaching a container")
 	flags.BoolVar(&o.sigProxy, "sig-proxy", true, "Proxy received signals to the process")
+	flags.BoolVar(&o.rmi, "rmi", false, "Remove the image after the container, unless another one uses it; implies --rm")
 	o.complete(p, cmd)
 	completeFlag(cmd, "detach-keys", "ctrl-p,ctrl-q")
 	return cmd
@@ -86,6 +92,11 @@ func runRun(ctx context.Context, e *run.Engine, s *streams, o *runOptions) error
 	})
 	if err != nil {
 		return launching(codeSkiff, err)
+	}
+	if o.rmi && !out.Detached {
+		if _, err := e.RemoveImage(ctx, o.Image, false); err != nil {
+			e.Notice(err.Error()) // another container uses it, mostly
+		}
 	}
 	return s.ended(out)
 }

@@ -20,7 +20,7 @@ func newSecretCreate(p *program) *cobra.Command {
 	var o secretCreateOptions
 	cmd := &cobra.Command{
 		Use:   "create [OPTIONS] SECRET FILE|-",
-		Short: "Create a secret from a file, standard input or a variable",
+		Short: "Create a secret from a file or STDIN as content",
 		Example: `  skiff secret create token ./token.txt
   pass show db | skiff secret create db-password -
   skiff secret create --env token API_TOKEN
@@ -43,9 +43,11 @@ func newSecretCreate(p *program) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.env, "env", false, "Read the secret from a variable of the environment")
-	listVar(flags, &o.Labels, "label", "l", "Set meta data on the secret")
+	fix(flags, "driver", fixed{"file", refusal{"driver", "string", "secrets lie in files of the store", "leave it out"}}, "Secret driver")
+	listVar(flags, &o.Labels, "label", "l", "Secret labels")
 	flags.BoolVar(&o.Replace, "replace", false, "Replace the secret that has the name, should there be one")
 	completeFlag(cmd, "label")
+	completeFlag(cmd, "driver", "file")
 	return cmd
 }
 

@@ -12,7 +12,7 @@ import (
 var layers = [][]string{
 	{"userns"},
 	{"oci", "store", "wire"},
-	{"netns/client", "netns/helper/space", "netns/helper/member", "netns/helper/sock"},
+	{"netns/client", "netns/helper/space", "netns/helper/member", "netns/helper/sock", "netns/helper/pages"},
 	{"conmon", "registry", "netns", "cgroup"},
 	{"netns/helper/tun", "netns/helper/firewall", "netns/helper/listen", "netns/helper/relay", "netns/helper/overlay"},
 	{"netns/helper/fragment", "netns/helper/link"},

@@ -23,5 +23,6 @@
 //	listen    the host's sockets of published ports, and in words why one cannot be had
 //	relay     threads that join pairs of TCP sockets, for tcp and for ports
 //	sock      the system calls of connections
+//	pages     memory for packets
 //	driver    pasta and slirp4netns, where they are installed
 package helper

@@ -47,6 +47,11 @@ func main() int {
 	if h.tookOver {
 		time.AfterFunc(sweepAfter, func() { h.swept.Do(h.sweep) })
 	}
+	time.AfterFunc(trimAfter, func() {
+		if err := trim(); err != nil {
+			h.logf("%v", err)
+		}
+	})
 	h.serve()
 	return 0
 }

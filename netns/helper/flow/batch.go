@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"unsafe"
 
+	"github.com/skiff-containers/skiff/netns/helper/pages"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +32,7 @@ type multiHeader struct {
 }
 
 func newBatch() *batch {
-	b := &batch{data: make([]byte, batchLen*datagram)}
+	b := &batch{data: pages.Make(batchLen * datagram)}
 	for i := range b.headers {
 		b.iovecs[i].Base = &b.data[i*datagram]
 		b.iovecs[i].SetLen(datagram)

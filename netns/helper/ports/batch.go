@@ -2,10 +2,10 @@ package ports
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"unsafe"
 
+	"github.com/skiff-containers/skiff/netns/helper/pages"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,13 +33,8 @@ type batch struct {
 	buffers  []byte
 }
 
-func newBatch() (*batch, error) {
-	// Not Go's: its collector would count what is never touched.
-	buffers, err := unix.Mmap(-1, 0, batchSize*maxDatagram, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		return nil, fmt.Errorf("getting memory for datagrams: %w", err)
-	}
-	b := &batch{buffers: buffers}
+func newBatch() *batch {
+	b := &batch{buffers: pages.Make(batchSize * maxDatagram)}
 	for i := range b.in {
 		b.vectors[i].Base = &b.buffers[i*maxDatagram]
 		h := &b.in[i].Msghdr
@@ -47,10 +42,8 @@ func newBatch() (*batch, error) {
 		h.Iov, h.Iovlen = &b.vectors[i], 1
 		h.Control = &b.controls[i][0]
 	}
-	return b, nil
+	return b
 }
-
-func (b *batch) close() { unix.Munmap(b.buffers) }
 
 // receive fills the batch from a socket and returns how many datagrams came.
 func (b *batch) receive(fd int) (int, error) {

@@ -24,16 +24,11 @@ type loop struct {
 }
 
 func newLoop(n *space.Space, all *[]*loop) (*loop, error) {
-	b, err := newBatch()
-	if err != nil {
-		return nil, err
-	}
 	r, err := relay.Start(n)
 	if err != nil {
-		b.close()
 		return nil, err
 	}
-	l := &loop{Loop: r, all: all, batch: b, spare: -1}
+	l := &loop{Loop: r, all: all, batch: newBatch(), spare: -1}
 	l.save()
 	return l, nil
 }
@@ -48,7 +43,6 @@ func (l *loop) save() {
 
 func (l *loop) close() {
 	l.Close()
-	l.batch.close()
 	if l.spare >= 0 {
 		unix.Close(l.spare)
 	}

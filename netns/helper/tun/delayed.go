@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 
+	"github.com/skiff-containers/skiff/netns/helper/pages"
 	"golang.org/x/sys/unix"
 )
 
@@ -77,7 +78,7 @@ func (p *Packet) alike() alike {
 func (b *delayed) empty() bool { return b.first == len(b.waiting) }
 
 func (b *delayed) begin() {
-	b.ring, b.senders, b.seed = make([]byte, delayedSize), map[netip.Addr]*sender{}, maphash.MakeSeed()
+	b.ring, b.senders, b.seed = pages.Make(delayedSize), map[netip.Addr]*sender{}, maphash.MakeSeed()
 }
 
 // add copies a packet, which p was read from, unless its sender has three times as much waiting

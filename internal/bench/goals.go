@@ -30,6 +30,8 @@ var networkGoals = []goal{
 	{"in-1", atLeast("skiff", 1, "slirp4netns", "podman bridge", "pasta", "rootlesskit")},
 	{"in-8", atLeast("skiff", 1, "slirp4netns", "podman bridge", "pasta", "rootlesskit")},
 	{"own-1", atLeast("skiff", 1, "slirp4netns", "podman bridge", "rootlesskit")},
+	{"connect-out-1", atLeast("skiff", 0.7, "loopback")},
+	{"connect-in-1", atLeast("skiff", 0.7, "loopback")},
 	{"connect-out", atLeast("skiff", 0.7, "loopback")},
 	{"connect-in", atLeast("skiff", 0.7, "loopback")},
 	{"connect-out-after", atLeast("skiff", 0.7, "loopback")},

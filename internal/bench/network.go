@@ -60,6 +60,8 @@ func rows(o options) []row {
 		return netload.Request{Mode: netload.Stream, Seconds: o.seconds, Flows: flows, Reverse: back}
 	}
 	short := netload.Request{Mode: netload.Connect, Seconds: o.seconds, Flows: atOnce, ServerCloses: true, Ports: reused}
+	inTurn := short
+	inTurn.Flows = 1
 	ask := func(mode string) netload.Request { return netload.Request{Mode: mode, Seconds: o.seconds / 2} }
 	datagrams := netload.Request{Mode: netload.Datagrams, Seconds: o.seconds, Rate: 1e9}
 	latency := func(name, title string, way func(*stand) route, mode string) row {
@@ -81,11 +83,13 @@ func rows(o options) []row {
 		{name: "between-8", title: "container ↔ container, 8 flows", unit: "Gbit/s", way: between, load: stream(8, false), value: gigabits},
 		flood("udp-out", "UDP at 1 Gbit/s, container → host", out),
 		flood("udp-in", "UDP at 1 Gbit/s, host → published port", in),
-		{name: "connect-out", title: "connections, container → host", unit: "/s", way: out, load: short, value: perSecond},
-		{name: "connect-in", title: "connections, host → published port", unit: "/s", way: in, load: short, value: perSecond},
-		{name: "connect-out-after", title: fmt.Sprintf("connections, container → host, after %.0f s of them", o.long), unit: "/s",
+		{name: "connect-out-1", title: "connections, container → host, one client in turn", unit: "/s", way: out, load: inTurn, value: perSecond},
+		{name: "connect-in-1", title: "connections, host → published port, one client in turn", unit: "/s", way: in, load: inTurn, value: perSecond},
+		{name: "connect-out", title: fmt.Sprintf("connections, container → host, %d at once", atOnce), unit: "/s", way: out, load: short, value: perSecond},
+		{name: "connect-in", title: fmt.Sprintf("connections, host → published port, %d at once", atOnce), unit: "/s", way: in, load: short, value: perSecond},
+		{name: "connect-out-after", title: fmt.Sprintf("connections, container → host, %d at once, after %.0f s of them", atOnce, o.long), unit: "/s",
 			way: out, load: short, value: perSecond, rounds: 1, warm: o.long},
-		{name: "connect-in-after", title: fmt.Sprintf("connections, host → published port, after %.0f s of them", o.long), unit: "/s",
+		{name: "connect-in-after", title: fmt.Sprintf("connections, host → published port, %d at once, after %.0f s of them", atOnce, o.long), unit: "/s",
 			way: in, load: short, value: perSecond, rounds: 1, warm: o.long},
 		latency("fresh-out", "request on a new connection, container → host", out, netload.Fresh),
 		latency("kept-out", "request on a kept connection, container → host", out, netload.Kept),

@@ -52,7 +52,7 @@ func ownWords() []string {
 		"skiff inspect", "skiff version", "skiff login", "skiff logout", "skiff events", // speak of Docker, or of its daemon
 		"skiff secret create", "skiff secret rm", "--showsecret", // podman's
 		"--tls-verify", "--progress", "--authfile", // podman's and buildkit's
-		"--stream", "create --ignore", "create --driver", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's
+		"--stream", "create --ignore", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's
 		"images --all", "ls --all", "create --pull", // docker's has a slip of the pen
 		"--strict-limits",                                              // skiff's alone
 		"--cgroupns", "--env-merge", "--no-hostname", "--cdi-spec-dir", // docker's speaks of its daemon; newer podman's

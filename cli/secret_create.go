@@ -43,7 +43,7 @@ func newSecretCreate(p *program) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.env, "env", false, "Read the secret from a variable of the environment")
-	fix(flags, "driver", fixed{"file", refusal{"driver", "string", "secrets lie in files of the store", "leave it out"}}, "Secret driver")
+	flags.VarP(fixed{"file", refusal{"driver", "string", "secrets lie in files of the store", "leave it out"}}, "driver", "d", "Secret driver")
 	listVar(flags, &o.Labels, "label", "l", "Secret labels")
 	flags.BoolVar(&o.Replace, "replace", false, "Replace the secret that has the name, should there be one")
 	completeFlag(cmd, "label")

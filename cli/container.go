@@ -25,6 +25,8 @@ func newContainer(p *program) *cobra.Command {
 		newRun(p),
 		newStart(p),
 		newStop(p),
+		newContainerPrune(p),
+		newContainerExists(p),
 		newStats(p),
 		newTop(p),
 		newUnpause(p),

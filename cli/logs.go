@@ -14,18 +14,21 @@ import (
 type logsOptions struct {
 	run.LogOptions
 	since, until, tail string
+	labels             logLabels
 }
 
 func newLogs(p *program) *cobra.Command {
 	var o logsOptions
+	var chosen selection
 	cmd := &cobra.Command{
 		Use:         "logs [OPTIONS] CONTAINER",
 		Short:       "Fetch the logs of a container",
 		Annotations: aliases("skiff container logs, skiff logs"),
 		Example: `  skiff logs -f --tail 20 web
-  skiff logs -t --since 10m web`,
-		Args:              exactArgs(1),
-		ValidArgsFunction: p.completeContainers(1),
+  skiff logs -t --since 10m web
+  skiff logs -f --names --color web database     as they come, of both`,
+		Args:              chosen.operands,
+		ValidArgsFunction: p.completeContainers(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.parse(time.Now()); err != nil {
 				return err
@@ -34,10 +37,21 @@ func newLogs(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runLogs(cmd.Context(), e, p.streams, args[0], o.LogOptions)
+			names, err := chosen.names(cmd.Context(), e, args, nil)
+			if err != nil {
+				return err
+			}
+			o.labels.many = len(names) > 1
+			if o.labels == (logLabels{}) {
+				return runLogs(cmd.Context(), e, p.streams, names[0], o.LogOptions)
+			}
+			return runLogsOfMany(cmd.Context(), e, p.streams, names, o.LogOptions, o.labels)
 		},
 	}
 	flags := cmd.Flags()
+	flags.BoolVar(&o.labels.colours, "color", false, "Show the lines of each container in a colour of its own")
+	flags.BoolVar(&o.labels.names, "names", false, "Show the container's name before each line")
+	chosen.addLatest(cmd, "l")
 	flags.BoolVar(&o.Details, "details", false, "Show extra details provided to logs")
 	flags.BoolVarP(&o.Follow, "follow", "f", false, "Follow log output")
 	flags.StringVar(&o.since, "since", "", `Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)`)

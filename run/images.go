@@ -92,7 +92,7 @@ func (e *Engine) imageFilters(o ImageListOptions, all []*store.Image) (imageFilt
 			if err != nil {
 				return nil, err
 			}
-			if key == "label" { // all of them must be there
+			if key == "label" || key == "label!" { // all of them must be there
 				tests = append(tests, test)
 			} else {
 				alternatives = append(alternatives, test)
@@ -113,6 +113,8 @@ func (e *Engine) imageFilter(key, value string, all []*store.Image) (imageFilter
 	switch key {
 	case "reference":
 		return byReference(value), nil
+	case "label!":
+		return func(img *store.Image, _ *ImageSummary) bool { return !hasLabel(img.Config.Labels, value) }, nil
 	case "label":
 		return func(img *store.Image, _ *ImageSummary) bool { return hasLabel(img.Config.Labels, value) }, nil
 	case "dangling":

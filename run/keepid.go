@@ -92,9 +92,9 @@ func identity(r *store.Record) (*conmon.Identity, error) {
 	if mode != modeKeepID || strings.Contains(options, "uid=") || strings.Contains(options, "gid=") {
 		return nil, nil
 	}
-	u, err := userns.Caller()
-	if err != nil {
-		return nil, err
+	u := userns.Caller()
+	if u == nil {
+		return nil, nil
 	}
 	id := &conmon.Identity{Name: u.Name, Group: u.Group, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), FullName: u.FullName, Home: r.Config.WorkingDir}
 	if id.Home == "" {

@@ -144,10 +144,11 @@ func (m *mountConfig) code(k *codec) {
 	k.bool(&m.PropagateBeneath)
 	k.strings(&m.Data)
 	k.bool(&m.CopyUp)
+	number(k, &m.IDMap)
 }
 
 // number codes any integer that fits 64 bits without a sign.
-func number[T ~int | ~uint16 | ~uint32 | ~uint64 | ~uintptr](k *codec, n *T) {
+func number[T ~int | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr](k *codec, n *T) {
 	if k.writing {
 		k.data = binary.AppendUvarint(k.data, uint64(*n))
 		return

@@ -179,14 +179,14 @@ func (c *containerConfig) compileMounts(s *specs.Spec, mapping *userns.Mapping, 
 		if m.Destination == "/" {
 			return hinted("use another root file system instead", "mounting on the root %q is not possible", spec.Destination)
 		}
-		if len(spec.UIDMappings)+len(spec.GIDMappings) > 0 {
-			return fmt.Errorf("mounting at %q: id-mapped mounts are not supported", m.Destination)
-		}
 		if err := parseOptions(&m, spec.Options); err != nil {
 			return err
 		}
 		if m.Type == "bind" || m.Type == "none" && m.Source != "" {
 			m.Bind = true
+		}
+		if err := m.compileIDMap(&spec); err != nil {
+			return err
 		}
 		if m.Bind && !path.IsAbs(m.Source) {
 			return fmt.Errorf("mounting at %q: source %q is not an absolute path", m.Destination, m.Source)

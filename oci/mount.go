@@ -21,6 +21,7 @@ type mountConfig struct {
 	PropagateBeneath bool
 	Data             []string // what the file system is told: "key=value" or "flag"
 	CopyUp           bool     // a tmpfs begins with what its mount point holds
+	IDMap            idMapping
 }
 
 // mounter makes the mounts of one container.

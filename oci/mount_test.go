@@ -91,7 +91,7 @@ func TestBindRefused(t *testing.T) {
 		{"on a file", specs.Mount{Destination: "/etc/passwd", Type: "bind", Source: "/tmp"}, `mounting "/tmp" at "/etc/passwd": a directory can be mounted on a directory only, and a file on a file: not a directory`, false},
 		{"filesystem", specs.Mount{Destination: "/vol", Type: "nonesuchfs"}, `mounting nonesuchfs at "/vol": this kernel has no file system "nonesuchfs": no such device`, false},
 		{"tmpfs option", specs.Mount{Destination: "/vol", Type: "tmpfs", Options: []string{"size=x"}}, `mounting tmpfs at "/vol": option "size=x"`, false},
-		{"idmap", specs.Mount{Destination: "/vol", Type: "bind", Source: "/tmp", Options: []string{"idmap"}}, `mounting at "/vol": option "idmap" is not supported`, false},
+		{"idmap", specs.Mount{Destination: "/vol", Type: "bind", Source: "/tmp", Options: []string{"idmap"}}, `mounting "/tmp" at "/vol": mapping its ids: neither the mount nor the container says how`, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := newContainer(t, "true")

@@ -86,7 +86,11 @@ func parseOptions(m *mountConfig, options []string) error {
 			m.Bind, m.Recursive = true, option == "rbind"
 		case option == "tmpcopyup" && m.Type == "tmpfs":
 			m.CopyUp = true
-		case option == "idmap" || option == "ridmap" || option == "tmpcopyup":
+		case option == "idmap":
+			m.IDMap = mapped
+		case option == "ridmap":
+			m.IDMap = mappedDeeply
+		case option == "tmpcopyup":
 			return hinted("leave the option out", "mounting at %q: option %q is not supported", m.Destination, option)
 		case option == "" || strings.Contains(ignoredOptions, " "+option+" "):
 		default:

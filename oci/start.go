@@ -51,6 +51,9 @@ func (l *Launch) Start() (*Started, error) {
 			if mapping.Shifts() && spaces.own&unix.CLONE_NEWUSER != 0 {
 				err = c.Container.openTrees()
 			}
+			if err == nil {
+				err = c.Container.mapTrees(l.Spec.Mounts, pid, spaces.own&unix.CLONE_NEWUSER != 0)
+			}
 		}
 		return c, err
 	})

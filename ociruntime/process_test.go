@@ -20,7 +20,8 @@ func TestInside(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
-	c := newContainer(t, "exec sleep 1000")
+	c := newContainer(t)
+	c.spec.Process.Args = []string{"sleep", "1000"}
 	c.create()
 	must(t, c.runtime.Start("test"))
 	if code, err := c.exec(ExecOptions{}, "sh", "-c", "cat /proc/1/comm; exit 7"); err != nil || code != 7 {

@@ -23,6 +23,8 @@ func Limit(g *store.Group, r *cgroups.Resources) (lacking []string, err error) {
 	}
 	r, lacking = without(r, controllers(g.Path))
 	r, unweighed := weighed(g, r)
+	// An empty list of rules would be a filter that lets nothing through.
+	r.SkipDevices = len(r.Devices) == 0
 	lacking = append(lacking, unweighed...)
 	m, err := manager(g)
 	if err == nil {

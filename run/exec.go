@@ -79,6 +79,7 @@ func execRequest(r *store.Record, o *ExecOptions) (*conmon.ExecRequest, error) {
 			Cwd:             r.Config.WorkingDir,
 			User:            specs.User{Umask: umaskOf(r.Config.Umask)},
 			NoNewPrivileges: security.noNewPrivileges,
+			ApparmorProfile: security.appArmor,
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 			Rlimits:         rlimitsOf(r.HostConfig.Ulimits),
 		},

@@ -17,8 +17,8 @@ type plan struct {
 	network  *netns.Request
 	peer     *store.Container // whose network it shares; nil mostly
 	security security
-	dir      string     // where its folder will be
-	tmpfs    []string   // places that other flags than --tmpfs make one at
+	dir      string   // where its folder will be
+	tmpfs    []string // places that other flags than --tmpfs make one at
 	secret   []secret
 	edits    *cdi.Edits // what CDI devices need
 	zone     []byte     // its /etc/localtime, where one was asked for
@@ -171,6 +171,7 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	if err := p.groups(o.GroupAdd); err != nil {
 		return err
 	}
+	h.Runtime = o.Runtime
 	if h.RestartPolicy, err = parseRestart(o.Restart, o.AutoRemove); err != nil {
 		return err
 	}

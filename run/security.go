@@ -17,6 +17,7 @@ type security struct {
 	unmask          []string // paths, or patterns of path.Match, that are neither hidden nor read-only; "ALL"
 	proc            []string // options of /proc
 	seccomp         string   // "" or "builtin", "unconfined", or a profile's JSON
+	appArmor        string   // a profile of the host's, "" is the caller's
 	label           string   // an option about SELinux labels, on a host without them
 }
 
@@ -58,7 +59,7 @@ func (s *security) set(option, key, value string, given bool) (keep string, err 
 	case "label":
 		return option, s.setLabel(option, value)
 	case "apparmor":
-		return option, checkAppArmor(option, value)
+		return option, s.setAppArmor(option, value)
 	case "systempaths":
 		if value != "unconfined" {
 			return "", fmt.Errorf("parsing security option %q: only systempaths=unconfined is known", option)
@@ -124,19 +125,22 @@ func (s *security) setLabel(option, value string) error {
 	return nil
 }
 
-// checkAppArmor: containers run under the caller's profile. Another one needs the
-// host's policy, and where there is none a container must not seem confined.
-func checkAppArmor(option, profile string) error {
+// setAppArmor: without a profile named, containers run under the caller's. One that is
+// named must be loaded, which is root's to do; and where there is no AppArmor a container
+// must not seem confined.
+func (s *security) setAppArmor(option, profile string) error {
 	if profile == "unconfined" {
+		s.appArmor = ""
 		return nil
 	}
 	if on, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(on)) != "Y" {
 		return &userns.HostError{What: fmt.Sprintf("security option %q: this host has no AppArmor", option), Hint: "leave it out, or say apparmor=unconfined"}
 	}
-	return &userns.HostError{
-		What: fmt.Sprintf("security option %q: containers run under the profile of the user who starts them", option),
-		Hint: fmt.Sprintf("start skiff itself under it: aa-exec -p %s -- skiff run …", profile),
+	if profile == "" {
+		return fmt.Errorf("parsing security option %q: it names no profile", option)
 	}
+	s.appArmor = profile
+	return nil
 }
 
 // tellSecurity says which options change nothing on this host.

@@ -30,6 +30,7 @@ func (p *plan) spec(dir string, caps []string) (*specs.Spec, error) {
 			Cwd:             c.WorkingDir,
 			User:            specs.User{Umask: umaskOf(c.Umask)},
 			NoNewPrivileges: p.security.noNewPrivileges,
+			ApparmorProfile: p.security.appArmor,
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 			Rlimits:         rlimitsOf(h.Ulimits),
 		},

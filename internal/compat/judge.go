@@ -99,13 +99,15 @@ func (j *judge) table(program string, commands []Command) *Table {
 	return t
 }
 
-// find returns skiff's command of a path, nil where there is none.
+// find returns skiff's command of a path, nil where there is none. Commands of podman
+// containers may be had by their long name only.
 func (j *judge) find(path string) *cobra.Command {
-	cmd, rest, err := j.root.Find(strings.Fields(path))
-	if err != nil || len(rest) > 0 {
-		return nil
+	for _, path := range []string{path, "container " + path} {
+		if cmd, rest, err := j.root.Find(strings.Fields(path)); err == nil && len(rest) == 0 {
+			return cmd
+		}
 	}
-	return cmd
+	return nil
 }
 
 func (j *judge) flags(program string, c Command, cmd *cobra.Command) []Verdict {

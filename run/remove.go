@@ -89,8 +89,12 @@ func stillRunning(c *store.Container, ref string) error {
 	if r, err := c.Record(); err == nil {
 		name = r.Name
 	}
+	why := "is running: stop the container before removing or force remove"
+	if state, err := c.State(); err == nil && state.Status == store.Paused {
+		why = "is paused and must be unpaused first"
+	}
 	return &userns.HostError{
-		What: fmt.Sprintf("cannot remove container %q: container is running: stop the container before removing or force remove", name),
+		What: fmt.Sprintf("cannot remove container %q: container %s", name, why),
 		Hint: fmt.Sprintf("skiff rm -f %s", ref),
 	}
 }

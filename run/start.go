@@ -8,6 +8,7 @@ import (
 
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // Start starts a container in the background. One that runs already is no error.
@@ -40,6 +41,8 @@ func (e *Engine) launchAgain(ctx context.Context, c *store.Container, r *store.R
 	}
 	state, settleErr := settle(ctx, c)
 	switch {
+	case settleErr == nil && state.Status == store.Paused:
+		return nil, &userns.HostError{What: "it is paused", Hint: "skiff unpause " + r.Name}
 	case settleErr != nil || state.Alive():
 		return nil, err
 	case state.Status == store.Restarting:

@@ -10,6 +10,6 @@ func newSystem(p *program) *cobra.Command {
 		RunE:              help,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.AddCommand(newEvents(p), newInfo(p), newSystemPrune(p))
+	cmd.AddCommand(newSystemDf(p), newEvents(p), newInfo(p), newSystemPrune(p))
 	return cmd
 }

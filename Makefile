@@ -72,6 +72,10 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet $(PACKAGES)
 	$(GO) run $(STATICCHECK) $(PACKAGES)
 
+.PHONY: docs
+docs: ## write docs/compat.md anew, from what the commands say
+	$(GO) generate ./internal/compat
+
 .PHONY: bench
 bench: ## compare with other tools on this machine (BENCH=core|network|all); writes docs/bench*
 	@scripts/setup bench

@@ -16,9 +16,6 @@ type Verdict struct {
 	Flag string // its name, "" for the command itself
 }
 
-// Refused is the kind of a flag that skiff knows and refuses with a reason.
-const Refused = "refused"
-
 // Row is a command with all that is to be said of it.
 type Row struct {
 	Command
@@ -128,7 +125,7 @@ func (j *judge) flags(program string, c Command, cmd *cobra.Command) []Verdict {
 		case have != nil && refusal(have) != "":
 			v.Note = Note{Refused, refusal(have)}
 		}
-		if noted && v.Kind == "" && (have == nil || note.Kind == Differs) {
+		if noted && v.Kind == "" && (have == nil || note.Kind == Differs || note.Kind == Refused) {
 			v.Note = note
 		}
 		if noted {

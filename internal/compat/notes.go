@@ -14,6 +14,7 @@ const (
 	NotYet  = "not yet" // will come, with the part that the reason names
 	No      = "no"      // will not come
 	Differs = "differs" // is there, and does something else in part
+	Refused = "refused" // is known, and refused with the reason; flags that always are tell so themselves
 	Own     = "own"     // skiff's, of neither docker nor podman
 )
 
@@ -39,7 +40,7 @@ func ReadNotes() (Notes, error) {
 			return nil, fmt.Errorf("notes.txt:%d: not SUBJECT: KIND: REASON", i+1)
 		}
 		switch parts[1] {
-		case NotYet, No, Differs, Own:
+		case NotYet, No, Differs, Refused, Own:
 		default:
 			return nil, fmt.Errorf("notes.txt:%d: kind %q is unknown", i+1, parts[1])
 		}
@@ -62,13 +63,14 @@ func (n Notes) command(program, path string) (note Note, subject string, ok bool
 	return Note{}, "", false
 }
 
-// flag finds the note of a flag: the command's own, else that of all commands.
+// flag finds the note of a flag: the command's own, else docker's of the same command,
+// as skiff's is the same for both, else that of all commands.
 func (n Notes) flag(program, path, flag string) (note Note, subject string, ok bool) {
 	prefix := program + " "
 	if path != "" {
 		prefix += path + " "
 	}
-	for _, subject := range []string{prefix + "--" + flag, program + " * --" + flag} {
+	for _, subject := range []string{prefix + "--" + flag, "docker " + strings.TrimPrefix(prefix, "podman ") + "--" + flag, program + " * --" + flag} {
 		if note, ok := n[subject]; ok {
 			return note, subject, true
 		}

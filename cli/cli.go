@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,9 +30,10 @@ func Main(argv []string) int {
 // program is one invocation: what its commands share.
 type program struct {
 	*streams
-	root   string // --root
-	debug  bool
-	config *dockerConfig // nil until asked for
+	root    string // --root
+	runtime string // --runtime
+	debug   bool
+	config  *dockerConfig // nil until asked for
 }
 
 func (p *program) main(args []string) (code int) {
@@ -82,7 +84,7 @@ func (p *program) engine() (*run.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run.Engine{Store: s, Notice: p.notice}, nil
+	return &run.Engine{Store: s, Notice: p.notice, Runtime: cmp.Or(p.runtime, os.Getenv("SKIFF_RUNTIME"))}, nil
 }
 
 // recoverPanic turns a panic into one sentence; --debug adds the stack.

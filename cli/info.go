@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -65,6 +67,8 @@ func printInfo(w io.Writer, i *run.Info) {
 	if len(i.CgroupControllers) > 0 {
 		line("Cgroup Controllers", strings.Join(i.CgroupControllers, " "))
 	}
+	line("Runtimes", strings.Join(slices.Sorted(maps.Keys(i.Runtimes)), " "))
+	line("Default Runtime", i.DefaultRuntime)
 	fmt.Fprintln(w, "Security Options:")
 	for _, option := range i.SecurityOptions {
 		fmt.Fprintf(w, " %s\n", strings.TrimPrefix(option, "name="))

@@ -7,6 +7,7 @@ import (
 
 // addLife: when it ends, what happens then, and how its health is asked for.
 func (c *containerFlags) addLife(flags *pflag.FlagSet) {
+	flags.StringVar(&c.Runtime, "runtime", "", "Runtime to use for this container")
 	flags.StringVar(&c.Restart, "restart", "no", "Restart policy to apply when a container exits")
 	flags.UintVar(&c.Timeout, "timeout", 0, "Maximum time (in seconds) that the container may run, after which it is killed")
 	flags.StringVar(&c.HealthCommand, "health-cmd", "", "Command to run to check health")
@@ -20,6 +21,7 @@ func (c *containerFlags) addLife(flags *pflag.FlagSet) {
 }
 
 func completeLife(cmd *cobra.Command) {
+	completeFlag(cmd, "runtime", "crun", "runc", "runsc", "skiff")
 	completeFlag(cmd, "restart", "always", "no", "on-failure", "on-failure:", "unless-stopped")
 	completeFlag(cmd, "health-on-failure", "kill", "none", "restart", "stop")
 	for _, name := range []string{"timeout", "health-cmd", "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout"} {

@@ -108,6 +108,7 @@ func newBareRoot(p *program) *cobra.Command {
 	flags := root.Flags()
 	flags.SetInterspersed(false)
 	flags.StringVar(&p.root, "root", "", "Folder of containers and images (default $SKIFF_ROOT, else $XDG_DATA_HOME/skiff)")
+	flags.StringVar(&p.runtime, "runtime", "", "OCI runtime of new containers (default $SKIFF_RUNTIME, else skiff's own)")
 	flags.BoolVarP(&p.debug, "debug", "D", false, "Enable debug mode")
 	flags.BoolVarP(&version, "version", "v", false, "Print version information and quit")
 	root.PersistentFlags().BoolP("help", "h", false, "Print usage")
@@ -122,7 +123,7 @@ func newBareRoot(p *program) *cobra.Command {
 func operand(args []string) string {
 	for i := 0; i < len(args); i++ {
 		switch {
-		case args[i] == "--root":
+		case args[i] == "--root" || args[i] == "--runtime":
 			i++
 		case !strings.HasPrefix(args[i], "-"):
 			return args[i]

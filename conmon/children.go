@@ -17,6 +17,7 @@ type children struct {
 	mu     sync.Mutex
 	known  map[int]chan unix.WaitStatus
 	spared []int // children from before the container, such as a file system's server
+	coming int   // another runtime is about to leave us its children: no orphan is reaped
 }
 
 // start runs f, which starts one child and returns its process id, and returns
@@ -43,6 +44,20 @@ func (c *children) start(f func() (pid int, err error)) (<-chan unix.WaitStatus,
 		ended <- c.await(pidfd, pid)
 	}()
 	return ended, nil
+}
+
+// expect keeps what another runtime leaves behind from being taken for orphans, until
+// done is called, when it has been adopted.
+func (c *children) expect() (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.coming++
+	return func() {
+		c.mu.Lock()
+		c.coming--
+		c.mu.Unlock()
+		c.reapOrphans()
+	}
 }
 
 // await reaps a child when it has ended.

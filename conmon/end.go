@@ -39,6 +39,7 @@ func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
 		s.listener.close()
 	}
 	s.network.end(true, again)
+	s.foreign.delete()
 	l.init.Close()
 	if again {
 		return s.again(l, exited, pause)

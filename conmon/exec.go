@@ -89,6 +89,9 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	if l == nil {
 		return nil, errRestarting
 	}
+	if s.foreign != nil && (request.Unconfined || request.Preserve > 0) {
+		return nil, &Failure{Code: 125, Text: "exec --privileged and --preserve-fds need skiff's own runtime"}
+	}
 	root := fmt.Sprintf("/proc/%d/root", l.pid)
 	if err := completeUser(request.Process, root, request.User, request.GroupAdd); err != nil {
 		return nil, err
@@ -167,10 +170,18 @@ func (s *shim) fork(p *spawning) (*running, error) {
 	}
 	defer group.Close()
 	p.exec.Init, p.exec.Created, p.exec.Cgroup = l.init, g.created, group
+	if s.foreign != nil {
+		defer s.children.expect()()
+	}
 	var started *oci.Started
 	ended, err := s.children.start(func() (int, error) {
 		var err error
-		if started, err = p.exec.Start(); err != nil {
+		if s.foreign != nil {
+			started, err = s.foreign.exec(p)
+		} else {
+			started, err = p.exec.Start()
+		}
+		if err != nil {
 			return 0, err
 		}
 		return started.Process.PID, nil

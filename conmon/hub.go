@@ -45,9 +45,11 @@ func (h *hub) remove(c *wire.Conn) {
 	delete(h.clients, c)
 }
 
-// pump reads one stream to its end, in a goroutine of its own.
-func (h *hub) pump(from *os.File, to stream) {
+// pump reads one stream to its end, in a goroutine of its own, and then closes ended.
+func (h *hub) pump(from *os.File, to stream) (ended <-chan struct{}) {
+	done := make(chan struct{})
 	h.pumps.Go(func() {
+		defer close(done)
 		buffer := make([]byte, wire.MaxData)
 		for {
 			n, err := from.Read(buffer)
@@ -59,6 +61,7 @@ func (h *hub) pump(from *os.File, to stream) {
 			}
 		}
 	})
+	return done
 }
 
 func (h *hub) spread(to stream, data []byte) {

@@ -45,10 +45,14 @@ func (c *children) reapOrphans() {
 	}
 }
 
-// orphans lists the children that the shim neither started nor spares.
+// orphans lists the children that the shim neither started nor spares; none while some
+// are about to be adopted, which cannot be told from them.
 func (c *children) orphans() (pids []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.coming > 0 {
+		return nil
+	}
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return nil

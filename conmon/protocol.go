@@ -71,6 +71,7 @@ type Setup struct {
 	Init        bool
 	Log         store.LogConfig
 	Restart     store.RestartPolicy
+	Runtime     string // the program of another OCI runtime; "" is skiff's own
 	StopSignal  int
 	StopTimeout time.Duration // after which SIGKILL follows StopSignal; negative is never
 	Health      *Health       // nil: none is asked for

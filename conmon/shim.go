@@ -45,7 +45,8 @@ type shim struct {
 	children children
 	jobs     chan func() // run by the main goroutine, whose thread forks
 
-	sharedPIDs bool // the container has no PID namespace of its own
+	sharedPIDs bool     // orphans of the container come to the shim: it has no PID namespace of its own
+	foreign    *foreign // another runtime; nil is skiff's own
 
 	network  *network // nil: none, or the host's
 	listener *listener
@@ -158,6 +159,7 @@ func (s *shim) meet() error {
 	}
 	s.store = &store.Store{Root: s.setup.Root}
 	s.policy.RestartPolicy = s.setup.Restart
+	s.foreign = s.foreignRuntime()
 	if s.setup.Network && len(files) >= 2 {
 		if s.network, err = s.newNetwork(files[0], files[1]); err != nil {
 			return err
@@ -261,7 +263,7 @@ func (s *shim) load(l *life) error {
 	if l.spec.Process == nil || l.spec.Linux == nil {
 		return fmt.Errorf("reading config.json: no process or no linux part")
 	}
-	s.sharedPIDs = sharesPIDs(l.spec)
+	s.sharedPIDs = sharesPIDs(l.spec) || s.foreign != nil
 	if s.state.RestartCount > 0 {
 		if err := s.rejoin(l.spec); err != nil {
 			return err
@@ -330,13 +332,28 @@ func (s *shim) launch(l *life) (err error) {
 		return err
 	}
 	defer drop()
+	ended, console, err := s.startFirst(l, io, group)
+	if err != nil {
+		io.closeOurs()
+		return err
+	}
+	l.target = newTarget(io, console, l.log, ended, func(n unix.Signal) error { return s.signalFirst(l, n) })
+	l.started = time.Now()
+	return s.record()
+}
+
+// startFirst starts the first process, by skiff's own runtime or another one.
+func (s *shim) startFirst(l *life, io *stdio, group *os.File) (ended <-chan unix.WaitStatus, console *os.File, err error) {
+	if s.foreign != nil {
+		return s.foreign.start(l, io)
+	}
 	launch := &oci.Launch{ID: s.setup.Container, Bundle: s.setup.Dir, Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
 		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }, Cgroup: group}
 	if s.network != nil {
 		launch.Forked, launch.Gate = s.network.begin, s.network.await
 	}
 	var started *oci.Started
-	ended, err := s.children.start(func() (int, error) {
+	ended, err = s.children.start(func() (int, error) {
 		var err error
 		if started, err = launch.Start(); err != nil {
 			return 0, err
@@ -344,13 +361,18 @@ func (s *shim) launch(l *life) (err error) {
 		return started.Process.PID, nil
 	})
 	if err != nil {
-		io.closeOurs()
-		return err
+		return nil, nil, err
 	}
 	l.pid = started.Process.PID
-	l.target = newTarget(io, started.Console, l.log, ended, func(n unix.Signal) error { return s.children.signal(l.pid, n) })
-	l.started = time.Now()
-	return s.record()
+	return ended, started.Console, nil
+}
+
+// signalFirst sends a signal to the first process.
+func (s *shim) signalFirst(l *life, n unix.Signal) error {
+	if s.foreign != nil {
+		return s.foreign.signal(l, n)
+	}
+	return s.children.signal(l.pid, n)
 }
 
 // identify notes who the shim and the first process are, before that one executes

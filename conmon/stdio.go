@@ -95,8 +95,9 @@ type target struct {
 }
 
 type output struct {
-	from *os.File
-	to   stream
+	from  *os.File
+	to    stream
+	ended <-chan struct{} // closed when nobody reads it any more
 }
 
 // newTarget takes over our ends of the streams and the console.
@@ -105,15 +106,15 @@ func newTarget(io *stdio, console *os.File, log *logWriter, ended <-chan unix.Wa
 	if console != nil {
 		t.console = pollable(console)
 		t.stdin.file = t.console
-		t.outputs = []output{{t.console, stdoutStream}}
+		t.outputs = []output{{from: t.console, to: stdoutStream}}
 		return t
 	}
 	t.stdin.file = io.ours[0]
 	if io.ours[1] != nil {
-		t.outputs = append(t.outputs, output{io.ours[1], stdoutStream})
+		t.outputs = append(t.outputs, output{from: io.ours[1], to: stdoutStream})
 	}
 	if io.ours[2] != nil {
-		t.outputs = append(t.outputs, output{io.ours[2], stderrStream})
+		t.outputs = append(t.outputs, output{from: io.ours[2], to: stderrStream})
 	}
 	return t
 }
@@ -138,8 +139,9 @@ func pollable(f *os.File) *os.File {
 
 // pump starts to read what the process writes.
 func (t *target) pump() {
-	for _, o := range t.outputs {
-		t.hub.pump(o.from, o.to)
+	for i := range t.outputs {
+		o := &t.outputs[i]
+		o.ended = t.hub.pump(o.from, o.to)
 	}
 }
 
@@ -147,9 +149,7 @@ func (t *target) pump() {
 // does not wait for others that hold the same pipe and may hold it for ever.
 func (t *target) drain() {
 	for _, o := range t.outputs {
-		for waiting(o.from) > 0 {
-			time.Sleep(time.Millisecond) // a slow client holds the pump up
-		}
+		o.spread()
 		o.from.SetReadDeadline(time.Now())
 	}
 	t.hub.drained()
@@ -159,6 +159,19 @@ func (t *target) drain() {
 	t.stdin.close()
 	if t.hub.log != nil {
 		t.hub.log.close()
+	}
+}
+
+// spread returns when what waits to be read has been: a slow client holds the pump up.
+// In a terminal that the process has closed something may wait for ever: the echo of
+// what a client still typed.
+func (o *output) spread() {
+	for waiting(o.from) > 0 {
+		select {
+		case <-o.ended:
+			return
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

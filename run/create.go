@@ -30,6 +30,9 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if _, err := netns.ParsePublish(o.Publish); err != nil {
 		return nil, nil, err // before an image is pulled for nothing
 	}
+	if err := e.chooseRuntime(o); err != nil {
+		return nil, nil, err
+	}
 	img, err := e.imageFor(ctx, o)
 	if err != nil {
 		return nil, nil, err
@@ -111,6 +114,9 @@ func (e *Engine) place(p *plan) (*store.Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.forRuntime(spec, caps); err != nil {
+		return nil, err
+	}
 	config, err := oci.EncodeSpec(spec)
 	if err != nil {
 		return nil, fmt.Errorf("writing the OCI config: %w", err)
@@ -118,6 +124,9 @@ func (e *Engine) place(p *plan) (*store.Container, error) {
 	seccomp := <-compiling
 	if seccomp.err != nil {
 		return nil, seccomp.err
+	}
+	if isForeign(&r.HostConfig) {
+		seccomp.filter = nil
 	}
 	if err := makeSources(r.HostConfig.Mounts); err != nil {
 		return nil, err

@@ -17,6 +17,8 @@ import (
 type Engine struct {
 	Store  *store.Store
 	Notice func(text string)
+	// Runtime is the OCI runtime of new containers that ask for none; "" is skiff's own.
+	Runtime string
 
 	swept sync.Once
 }
@@ -70,6 +72,7 @@ type CreateOptions struct {
 	ProcessOptions
 	LimitOptions
 	HealthOptions
+	RuntimeOptions
 	UsernsOptions
 	Restart string // "no", "always", "unless-stopped" or "on-failure[:COUNT]"
 

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -44,6 +45,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 		return nil, err
 	}
 	i.SecurityOptions = securityOptions(i.Rootless)
+	i.Runtimes, i.DefaultRuntime = runtimes(), cmp.Or(e.Runtime, OwnRuntime)
 	i.limits()
 	return i, nil
 }

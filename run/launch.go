@@ -76,7 +76,9 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 	if err != nil {
 		return nil, err
 	}
-	live(&setup, r)
+	if err := live(&setup, r); err != nil {
+		return nil, err
+	}
 	helper, err := n.files()
 	if err != nil {
 		return nil, err

@@ -59,7 +59,10 @@ func parseRestart(text string, autoRemove bool) (p store.RestartPolicy, err erro
 const longestAttributes = 32 << 10
 
 // live tells the shim what a container's life beyond its first process needs.
-func live(setup *conmon.Setup, r *store.Record) {
+func live(setup *conmon.Setup, r *store.Record) (err error) {
+	if setup.Runtime, err = runtimePath(r.HostConfig.Runtime); err != nil {
+		return err
+	}
 	setup.Restart = r.HostConfig.RestartPolicy
 	setup.StopSignal, _ = stopSignal(r, "")
 	for kind, mode := range map[specs.LinuxNamespaceType]string{
@@ -82,4 +85,5 @@ func live(setup *conmon.Setup, r *store.Record) {
 	if size > longestAttributes {
 		maps.DeleteFunc(setup.Attributes, func(key, _ string) bool { return key != "name" && key != "image" })
 	}
+	return nil
 }

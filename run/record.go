@@ -171,6 +171,7 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	if err := p.groups(o.GroupAdd); err != nil {
 		return err
 	}
+	h.Runtime = o.Runtime
 	if h.RestartPolicy, err = parseRestart(o.Restart, o.AutoRemove); err != nil {
 		return err
 	}

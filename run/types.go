@@ -157,12 +157,19 @@ type Info struct {
 	Name              string // the host's
 	ServerVersion     string // skiff's own
 	SecurityOptions   []string
+	Runtimes          map[string]RuntimeInfo // by name; "skiff" is built in
+	DefaultRuntime    string
 	Rootless          bool
 	UIDMap            []IDMap
 	GIDMap            []IDMap
 	NewuidmapPath     string
 	ConfigFile        string // docker's config.json as skiff reads it, or ""
 	Warnings          []string
+}
+
+// RuntimeInfo is an OCI runtime that this host has.
+type RuntimeInfo struct {
+	Path string `json:"path"`
 }
 
 // IDMap is one range of ids in skiff's user namespace.

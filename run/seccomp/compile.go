@@ -34,6 +34,21 @@ func Load(profile []byte, capabilities []string) ([]byte, error) {
 	return Compile(p)
 }
 
+// Profile is Docker's default profile, or with text that one in Docker's JSON format,
+// for a container whose bounding set has the capabilities given: as the runtime spec
+// has it, for a runtime that compiles it. One without rules is nil.
+func Profile(text string, capabilities []string) (p *specs.LinuxSeccomp, err error) {
+	if text == "" {
+		p, err = moby.GetDefaultProfile(specFor(capabilities))
+	} else {
+		p, err = moby.LoadProfile(text, specFor(capabilities))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("parsing a seccomp profile: %w", err)
+	}
+	return p, nil
+}
+
 func specFor(capabilities []string) *specs.Spec {
 	return &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: capabilities}}}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skiff-containers/skiff/store"
@@ -113,54 +114,95 @@ func readCount(folder, name, key string) (n uint64) {
 	return n
 }
 
-// oomKills is how many processes of the container the kernel has ended for want of
-// memory, in all its lives (cgroup-v2.rst, memory.events).
-func (s *shim) oomKills() uint64 {
-	if s.state.Cgroup == nil {
-		return 0
-	}
-	return readCount(s.state.Cgroup.Path, "memory.events", "oom_kill")
+// memory watches what the kernel does for want of memory in one life.
+type memory struct {
+	folder string // the cgroup's, or "" for none
+	before uint64 // kills that it had counted before
+
+	mu    sync.Mutex
+	told  bool
+	over  bool
+	watch *os.File // nil before there is one
 }
 
-// noteOOM records whether that has happened in the life that ends.
+// noteOOM records whether the kernel has killed in the life that ends, and ends the watch.
 func (s *shim) noteOOM(l *life) {
-	kills := s.oomKills()
-	s.state.OOMKilled = kills > l.oomBefore
-	if s.state.OOMKilled && l.oomTold.CompareAndSwap(false, true) {
+	s.state.OOMKilled = s.tellOOM(&l.memory)
+	l.memory.mu.Lock()
+	defer l.memory.mu.Unlock()
+	l.memory.over = true
+	if l.memory.watch != nil {
+		l.memory.watch.Close()
+	}
+}
+
+// kills is how many processes the kernel has ended for want of memory since the
+// cgroup was made (cgroup-v2.rst, memory.events).
+func (m *memory) kills() uint64 {
+	if m.folder == "" {
+		return 0
+	}
+	return readCount(m.folder, "memory.events", "oom_kill")
+}
+
+// countOOM begins the count of a life, before its first process enters the cgroup.
+func (s *shim) countOOM(l *life) {
+	if s.state.Cgroup != nil {
+		l.memory.folder = s.state.Cgroup.Path
+		l.memory.before = l.memory.kills()
+	}
+}
+
+// tellOOM tells of the first kill of a life, once, and whether there was one.
+func (s *shim) tellOOM(m *memory) bool {
+	if m.kills() <= m.before {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.told {
+		m.told = true
 		s.tell("oom")
 	}
+	return true
 }
 
 // watchOOM tells of it when it happens: the kernel announces each change of the file
 // to inotify. A life that ends soon is not worth a watch.
 func (s *shim) watchOOM(l *life) {
-	group := s.state.Cgroup
-	if group == nil {
+	if l.memory.folder == "" {
 		return
 	}
-	folder := group.Path
 	l.timers = append(l.timers, time.AfterFunc(calm, func() {
-		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-		if err != nil {
+		watch := l.memory.begin()
+		if watch == nil {
 			return
 		}
-		watch := os.NewFile(uintptr(fd), "inotify")
-		defer watch.Close()
-		if _, err := unix.InotifyAddWatch(fd, filepath.Join(folder, "memory.events"), unix.IN_MODIFY); err != nil {
-			return // no memory controller
-		}
 		buffer := make([]byte, 4096)
-		for {
-			if readCount(folder, "memory.events", "oom_kill") > l.oomBefore && l.oomTold.CompareAndSwap(false, true) {
-				s.tell("oom")
-				return
-			}
+		for !s.tellOOM(&l.memory) {
 			if _, err := watch.Read(buffer); err != nil {
-				return
-			}
-			if s.current() != l {
 				return
 			}
 		}
 	}))
+}
+
+// begin starts the watch, or returns nil where that cannot be or need not any more.
+func (m *memory) begin() *os.File {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.over {
+		return nil
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil
+	}
+	watch := os.NewFile(uintptr(fd), "inotify")
+	if _, err := unix.InotifyAddWatch(fd, filepath.Join(m.folder, "memory.events"), unix.IN_MODIFY); err != nil {
+		watch.Close() // no memory controller
+		return nil
+	}
+	m.watch = watch
+	return watch
 }

@@ -76,14 +76,13 @@ type life struct {
 	init    *os.File // its pidfd
 	pid     int
 
-	paused    bool              // the main goroutine's
-	stopped   []store.ProcessID // by signals, where there is no cgroup to freeze
-	oomBefore uint64            // what the cgroup had counted before this life
-	oomTold   atomic.Bool
-	started   time.Time
-	health    *health       // nil: it is not asked for
-	timers    []*time.Timer // stopped at the end
-	expired   atomic.Bool   // it ran for as long as it may
+	paused  bool              // the main goroutine's
+	stopped []store.ProcessID // by signals, where there is no cgroup to freeze
+	memory  memory
+	started time.Time
+	health  *health       // nil: it is not asked for
+	timers  []*time.Timer // stopped at the end
+	expired atomic.Bool   // it ran for as long as it may
 }
 
 // shimMain is the entry of the stage. Its goroutine keeps the main thread: a
@@ -385,7 +384,7 @@ func (s *shim) identify(l *life, pid int) error {
 		return fmt.Errorf("opening process %d: %w", pid, err)
 	}
 	l.init = os.NewFile(uintptr(fd), "init")
-	l.oomBefore = s.oomKills()
+	s.countOOM(l)
 	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func (e *Engine) beginGroup(r *store.Record) (*grouping, error) {
 	}
 	place := cgroup.Find()
 	if place.Driver == cgroup.None {
-		return nil, e.ungrouped(r, limits, place.Why)
+		return nil, e.ungrouped(r, limits, place.Why, e.sayOnce)
 	}
 	return &grouping{place.Begin(cgroup.Request{Container: r.ID, Parent: r.HostConfig.CgroupParent}), r, limits}, nil
 }
@@ -140,11 +140,11 @@ func (e *Engine) expectGroup(g *grouping, shim *conmon.Shim) {
 	shim.Expect(func(pid int) (*store.Group, error) {
 		group, err := g.making.Wait(pid)
 		if err != nil {
-			return nil, e.ungrouped(g.record, g.limits, err)
+			return nil, e.ungrouped(g.record, g.limits, err, e.sayOnce)
 		}
 		lacking, err := cgroup.Limit(group, g.limits)
 		if err == nil {
-			err = e.lacking(g.record, lacking)
+			err = e.lacking(g.record, lacking, e.sayOnce)
 		}
 		return group, err
 	})
@@ -152,7 +152,8 @@ func (e *Engine) expectGroup(g *grouping, shim *conmon.Shim) {
 
 // ungrouped tells that a container has no cgroup, where it was asked for a thing for
 // which it would need one. It is an error where that was asked for strictly.
-func (e *Engine) ungrouped(r *store.Record, limits *cgroup.Resources, why error) error {
+// A start says it once in the life of the store.
+func (e *Engine) ungrouped(r *store.Record, limits *cgroup.Resources, why error, say func(key, text string)) error {
 	what := strings.Join(askedLimits(r, limits, nil), ", ")
 	if what == "" {
 		return nil
@@ -164,12 +165,12 @@ func (e *Engine) ungrouped(r *store.Record, limits *cgroup.Resources, why error)
 	if hint := hintOf(why); hint != "" {
 		text += " (mend it with: " + hint + ")"
 	}
-	e.sayOnce("unlimited", text)
+	say("unlimited", text)
 	return nil
 }
 
 // lacking is ungrouped for single controllers.
-func (e *Engine) lacking(r *store.Record, controllers []string) error {
+func (e *Engine) lacking(r *store.Record, controllers []string, say func(key, text string)) error {
 	if len(controllers) == 0 {
 		return nil
 	}
@@ -177,7 +178,7 @@ func (e *Engine) lacking(r *store.Record, controllers []string) error {
 	if r.HostConfig.StrictLimits {
 		return why
 	}
-	e.sayOnce("lacking-"+strings.Join(controllers, "-"), fmt.Sprintf("%s (mend it with: %s)", why.What, why.Hint))
+	say("lacking-"+strings.Join(controllers, "-"), fmt.Sprintf("%s (mend it with: %s)", why.What, why.Hint))
 	return nil
 }
 

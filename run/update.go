@@ -117,13 +117,13 @@ func (e *Engine) apply(r *store.Record, state *store.State) error {
 		if why == nil {
 			why = errors.New("it was started without a cgroup; a restart gives it one")
 		}
-		return e.ungrouped(r, limits, why)
+		return e.ungrouped(r, limits, why, e.sayEach)
 	}
 	lacking, err := cgroup.Limit(state.Cgroup, limits)
 	if err != nil {
 		return err
 	}
-	return e.lacking(r, lacking)
+	return e.lacking(r, lacking, e.sayEach)
 }
 
 // tellAhead says of a container that does not run what cannot be limited when it does.
@@ -136,8 +136,11 @@ func (e *Engine) tellAhead(r *store.Record) error {
 	if err != nil {
 		return err
 	}
-	return e.ungrouped(r, limits, place.Why)
+	return e.ungrouped(r, limits, place.Why, e.sayEach)
 }
+
+// sayEach gives a notice that a start gives once: who changes limits wants to know.
+func (e *Engine) sayEach(_, text string) { e.say(text) }
 
 // tellPolicy has a shim go by another policy from now on. One that has just ended
 // needs none.

@@ -153,9 +153,7 @@ func (e *Engine) tellSecurity(p *plan) {
 // hidden are the paths that a container does not see, and those that it can only
 // read.
 func (s security) hidden(privileged bool) (masked, readonly []string) {
-	for _, name := range s.mask {
-		masked = append(masked, name)
-	}
+	masked = append(masked, s.mask...)
 	if privileged {
 		return masked, nil
 	}

@@ -49,7 +49,7 @@ func TestWordsAreDockers(t *testing.T) {
 // ownWords are the commands and flags whose wording is skiff's own.
 func ownWords() []string {
 	return []string{
-		"skiff inspect", "skiff version", "skiff login", "skiff logout", "skiff events", // speak of Docker, or of its daemon
+		"skiff inspect", "skiff version", "skiff login", "skiff logout", "skiff events", "skiff system df", // speak of Docker, or of its daemon
 		"skiff secret create", "skiff secret rm", "--showsecret", // podman's
 		"--tls-verify", "--progress", "--authfile", // podman's and buildkit's
 		"--stream", "create --ignore", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's

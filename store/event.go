@@ -71,13 +71,14 @@ func (s *Store) Emit(e Event) {
 	}
 }
 
-// encodeEvent makes the line of an event. Of one that is too long the longest
-// attributes are left out, which are somebody's labels.
+// encodeEvent makes the line of an event. Of one that is too long the end of its action
+// is cut, which is somebody's command line, and the longest attributes are left out,
+// which are somebody's labels. Escaped, it has twice eventMost at most.
 func encodeEvent(e *Event) ([]byte, error) {
 	l := eventLine{e.Time.UnixNano(), e.Type, e.Action, e.ID, e.Attributes}
 	text, err := json.Marshal(&l)
 	if err == nil && len(text) > eventMost {
-		l.Attributes = shortest(e.Attributes, eventMost/8)
+		l.Action, l.Attributes = e.Action[:min(len(e.Action), eventMost/8)], shortest(e.Attributes, eventMost/8)
 		text, err = json.Marshal(&l)
 	}
 	if err != nil {

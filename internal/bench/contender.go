@@ -17,7 +17,8 @@ type contender struct {
 	env     []string
 	dir     string
 	cases   map[string]trial
-	create  []string // makes one container more for `ps -a`; nil: it has no such thing
+	pull    func(image string) []string // nil: it has no images
+	create  []string                    // makes one container more for `ps -a`; nil: it has no such thing
 	// idle starts one container that only waits; left lists the processes that the
 	// tool leaves beside the containers' own.
 	idle []string
@@ -37,7 +38,7 @@ type trial struct {
 }
 
 // limit bounds every command: a benchmark must end.
-const limit = 30 * time.Second
+const limit = 2 * time.Minute
 
 // run runs a command to its end and returns how long that took.
 func (c *contender) run(argv []string) (time.Duration, error) {

@@ -20,6 +20,8 @@ var coreGoals = []goal{
 	{"ps-500", atMost("skiff", 1.0/12, "podman")},
 	{"version", atMost("skiff", 1.0/4, "podman")},
 	{"memory", below("skiff", 1.2)},
+	{"large-first", comparedTo("large-pull", "skiff", 1)},
+	{"large-second", comparedTo("large-plain", "skiff", 1.25)},
 }
 
 // networkGoals are those of networks.
@@ -70,6 +72,19 @@ func (r *report) ratio(name, who string, factor float64, more bool, others []str
 		return fmt.Sprintf("%s %.2f of %s's, at least %.2f", who, ratio, of, factor), ratio >= factor
 	}
 	return fmt.Sprintf("%s %.3f of %s's, at most %.3f", who, ratio, of, factor), ratio <= factor
+}
+
+// comparedTo compares one contender's two rows.
+func comparedTo(other, who string, factor float64) func(*report, string) (string, bool) {
+	return func(r *report, name string) (string, bool) {
+		ours, a := r.find(name, who)
+		theirs, b := r.find(other, who)
+		if !a || !b || theirs.Median == 0 {
+			return "", false
+		}
+		ratio := ours.Median / theirs.Median
+		return fmt.Sprintf("%s %.2f of its %s, at most %.2f", who, ratio, other, factor), ratio <= factor
+	}
 }
 
 // below is a bound of the value itself.

@@ -35,6 +35,9 @@ func (b *comparison) measure() (*report, error) {
 	if err := b.memory(r); err != nil {
 		return nil, err
 	}
+	if err := b.large(r); err != nil {
+		return nil, err
+	}
 	have := 0
 	for _, n := range b.containers {
 		say("creating %d containers", n-have)

@@ -23,7 +23,7 @@ type networks struct {
 // benchNetworks makes the report on networks.
 func benchNetworks(o options, base string) (r *report, err error) {
 	n := &networks{options: o, broken: map[string]bool{}}
-	image, stop, err := serve(o.serve)
+	image, stop, err := serve(o.serve, "busybox")
 	if err != nil {
 		return nil, err
 	}

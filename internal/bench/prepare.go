@@ -26,7 +26,7 @@ func prepare(o options, base string) (*comparison, error) {
 	if err != nil {
 		return b, err
 	}
-	image, stop, err := serve(o.serve)
+	image, stop, err := serve(o.serve, "busybox")
 	if err != nil {
 		return b, err
 	}
@@ -76,9 +76,9 @@ func prepare(o options, base string) (*comparison, error) {
 	return b, nil
 }
 
-// serve starts the registry and returns the image in it.
-func serve(program string) (image string, stop func(), err error) {
-	cmd := exec.Command(program, "busybox:latest")
+// serve starts the registry with one image in it and returns its name.
+func serve(program, name string) (image string, stop func(), err error) {
+	cmd := exec.Command(program, name+":latest")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	end, err := cmd.StdinPipe()
@@ -99,7 +99,7 @@ func serve(program string) (image string, stop func(), err error) {
 		stop()
 		return "", nil, fmt.Errorf("starting the registry: %w", err)
 	}
-	return addr + "/busybox", stop, nil
+	return addr + "/" + name, stop, nil
 }
 
 // unpack makes a root file system with busybox for the tools that have no images.

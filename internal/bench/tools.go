@@ -46,6 +46,7 @@ func newSkiff(base, program, image string) (*contender, error) {
 			"ps":      {argv: run("ps", "-a")},
 			"version": {argv: run("--version")},
 		},
+		pull:   func(image string) []string { return run("pull", "-q", image) },
 		create: run("create", "--network", "none", image, "true"),
 		idle:   run("run", "-d", "--network", "none", image, "sleep", "600"),
 		left:   func() ([]int, error) { return shims(root) },
@@ -115,6 +116,7 @@ func newPodman(base, image string) (*contender, error) {
 		"ps":         {argv: run("ps", "-a")},
 		"version":    {argv: run("--version")},
 	}
+	c.pull = func(image string) []string { return run("pull", "-q", "--tls-verify=false", image) }
 	c.create = run("create", "--network", "none", image, "true")
 	c.idle = run("run", "-d", "--network", "none", image, "sleep", "600")
 	pause := filepath.Join(base, "podman", "run", "libpod", "tmp", "pause.pid")

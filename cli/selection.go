@@ -25,7 +25,7 @@ type selection struct {
 // containerFilters are the names that --filter of ps and of selections takes.
 func containerFilters() []string {
 	return []string{"ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "label!", "name", "network",
-		"publish", "restart-policy", "since", "status", "until", "volume"}
+		"publish", "restart-policy", "should-start-on-boot", "since", "status", "until", "volume"}
 }
 
 func (s *selection) addAll(cmd *cobra.Command, shorthand, usage string) {

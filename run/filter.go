@@ -101,6 +101,12 @@ func (e *Engine) filter(key, value string) (func(*Summary) bool, error) {
 			return nil, fmt.Errorf("invalid filter %q: neither true nor false", key+"="+value)
 		}
 		return func(*Summary) bool { return !task }, nil
+	case "should-start-on-boot":
+		wanted, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, fmt.Errorf("invalid filter %q: neither true nor false", key+"="+value)
+		}
+		return func(s *Summary) bool { return startsOnBoot(s) == wanted }, nil
 	case "restart-policy":
 		return func(s *Summary) bool {
 			have := s.Record.HostConfig.RestartPolicy.Name

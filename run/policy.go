@@ -55,6 +55,17 @@ func parseRestart(text string, autoRemove bool) (p store.RestartPolicy, err erro
 	return p, nil
 }
 
+// startsOnBoot tells whether a container's policy wants it back after a boot.
+func startsOnBoot(s *Summary) bool {
+	switch s.Record.HostConfig.RestartPolicy.Name {
+	case restartAlways:
+		return true
+	case restartUnlessStopped:
+		return !s.State.UserStopped && !s.State.StartedAt.IsZero()
+	}
+	return false
+}
+
 // longestAttributes bounds what a shim is told of labels, for its events.
 const longestAttributes = 32 << 10
 

@@ -191,3 +191,23 @@ func TestContainerIsKilledWhenItsTimeIsOver(t *testing.T) {
 		t.Errorf("%+v", state)
 	}
 }
+
+// Whoever asks between two lives, or while the next one begins, must not take the
+// container for one that has ended: stop would do nothing.
+func TestContainerIsUpAllTheTime(t *testing.T) {
+	t.Parallel()
+	c := create(t, "exit 1", restarting("on-failure", 4))
+	c.start(t, [3]*os.File{}).Close()
+	for {
+		state, err := c.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state.Status == store.Exited {
+			return
+		}
+		if !state.Up() {
+			t.Fatalf("%+v", state)
+		}
+	}
+}

@@ -391,7 +391,9 @@ func (s *shim) identify(l *life, pid int) error {
 	if s.state.Init, err = store.Identify(pid); err != nil {
 		return err
 	}
-	s.state.Status = store.Created
+	if s.state.Status != store.Restarting { // else it is up all the time, for whoever asks
+		s.state.Status = store.Created
+	}
 	return store.WriteState(s.setup.Dir, &s.state, store.Fleeting)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/store"
@@ -35,20 +36,26 @@ func (e *Engine) start(ctx context.Context, c *store.Container, r *store.Record)
 
 // launchAgain is launch for a container that may be at its very end still, or between two lives.
 func (e *Engine) launchAgain(ctx context.Context, c *store.Container, r *store.Record, attach conmon.Attach) (*conmon.Session, error) {
-	session, err := e.launch(c, r, attach, [3]*os.File{})
-	if !errors.Is(err, store.ErrRunning) {
-		return session, err
+	for deadline := time.Now().Add(settleLimit); ; {
+		session, err := e.launch(c, r, attach, [3]*os.File{})
+		if !errors.Is(err, store.ErrRunning) || time.Now().After(deadline) {
+			return session, err
+		}
+		state, settleErr := settle(ctx, c)
+		switch {
+		case settleErr == nil && state.Status == store.Paused:
+			return nil, &userns.HostError{What: "it is paused", Hint: "skiff unpause " + r.Name}
+		case settleErr != nil || state.Alive():
+			return nil, err
+		case state.Status == store.Restarting:
+			if session, err = wake(c, attach); !errors.Is(err, conmon.ErrGone) {
+				return session, err
+			}
+		}
+		if err := pause(ctx, settlePoll); err != nil {
+			return nil, err
+		}
 	}
-	state, settleErr := settle(ctx, c)
-	switch {
-	case settleErr == nil && state.Status == store.Paused:
-		return nil, &userns.HostError{What: "it is paused", Hint: "skiff unpause " + r.Name}
-	case settleErr != nil || state.Alive():
-		return nil, err
-	case state.Status == store.Restarting:
-		return wake(c, attach)
-	}
-	return e.launch(c, r, attach, [3]*os.File{})
 }
 
 // wake has a container that waits for its next start by its policy started now.

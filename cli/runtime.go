@@ -38,8 +38,8 @@ func newRuntime(p *program) *cobra.Command {
 		Long: `Run containers from OCI bundles, as runc and crun do, for programs that call an OCI
 runtime: podman, containerd, docker. Under the name skiff-runtime (a link to skiff)
 the word "runtime" is left out.`,
-		Example: `  podman --runtime /usr/local/bin/skiff-runtime run --rm alpine id
-  skiff runtime spec && skiff runtime run test     a bundle in this folder`,
+		Example: `  skiff runtime spec --rootless    begin a bundle in this folder, beside rootfs/
+  skiff runtime run test           run it`,
 		Args:             unknownCommand,
 		TraverseChildren: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -23,6 +23,7 @@ func newRuntimeRefused(f *runtimeFlags, use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use:                use,
 		Short:              short,
+		Example:            "  skiff runtime " + use,
 		Args:               cobra.ArbitraryArgs,
 		DisableFlagParsing: true, // whatever is asked for, the answer is the same
 		RunE:               f.does(func(*ociruntime.Runtime, []string) error { return errNoCheckpoint }),

@@ -10,6 +10,7 @@ func newRuntimeDelete(f *runtimeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "delete [OPTIONS] CONTAINER",
 		Short:             "Remove what create has made",
+		Example:           `  skiff runtime delete --force test`,
 		Args:              exactArgs(1),
 		RunE:              f.does(func(r *ociruntime.Runtime, args []string) error { return r.Delete(args[0], force) }),
 		ValidArgsFunction: f.completeContainers,

@@ -14,9 +14,10 @@ func newRuntimeEvents(f *runtimeFlags) *cobra.Command {
 	var interval time.Duration
 	ctx := context.Background()
 	cmd := &cobra.Command{
-		Use:   "events [OPTIONS] CONTAINER",
-		Short: "Print what a container uses, and that it ran out of memory, as JSON",
-		Args:  exactArgs(1),
+		Use:     "events [OPTIONS] CONTAINER",
+		Short:   "Print what a container uses, and that it ran out of memory, as JSON",
+		Example: `  skiff runtime events --stats test`,
+		Args:    exactArgs(1),
 		PreRun: func(cmd *cobra.Command, args []string) {
 			ctx = cmd.Context()
 		},

@@ -7,9 +7,10 @@ import (
 
 func newRuntimeFeatures(f *runtimeFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "features",
-		Short: "Print what this runtime can do as JSON",
-		Args:  noArgs,
+		Use:     "features",
+		Short:   "Print what this runtime can do as JSON",
+		Example: `  skiff runtime features`,
+		Args:    noArgs,
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {
 			return f.printJSON(ociruntime.Features())
 		}),

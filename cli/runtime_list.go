@@ -16,6 +16,7 @@ func newRuntimeList(f *runtimeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list [OPTIONS]",
 		Short:   "List the containers of this runtime",
+		Example: `  skiff runtime list --format json`,
 		Aliases: []string{"ls"},
 		Args:    noArgs,
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {

@@ -15,9 +15,10 @@ import (
 func newRuntimePs(f *runtimeFlags) *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "ps [OPTIONS] CONTAINER",
-		Short: "List the processes of a container",
-		Args:  exactArgs(1),
+		Use:     "ps [OPTIONS] CONTAINER",
+		Short:   "List the processes of a container",
+		Example: `  skiff runtime ps test`,
+		Args:    exactArgs(1),
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {
 			pids, err := r.Processes(args[0])
 			if err != nil {

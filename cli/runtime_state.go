@@ -10,9 +10,10 @@ import (
 
 func newRuntimeState(f *runtimeFlags) *cobra.Command {
 	return &cobra.Command{
-		Use:   "state CONTAINER",
-		Short: "Print the state of a container as JSON",
-		Args:  exactArgs(1),
+		Use:     "state CONTAINER",
+		Short:   "Print the state of a container as JSON",
+		Example: `  skiff runtime state test`,
+		Args:    exactArgs(1),
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {
 			c, err := r.Open(args[0])
 			if err != nil {

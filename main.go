@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 
+	"github.com/skiff-containers/skiff/archive"
 	"github.com/skiff-containers/skiff/cli"
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/netns/helper"
@@ -14,7 +15,7 @@ import (
 
 func main() {
 	// Skiff starts itself anew for what happens in namespaces; argv[0] says for which stage.
-	for _, stages := range []func() map[string]func() int{conmon.Stages, helper.Stages, oci.Stages, store.Stages, registry.Stages} {
+	for _, stages := range []func() map[string]func() int{conmon.Stages, helper.Stages, oci.Stages, store.Stages, registry.Stages, archive.Stages} {
 		if stage, ok := stages()[os.Args[0]]; ok {
 			os.Exit(stage())
 		}

@@ -12,6 +12,7 @@ func newContainer(p *program) *cobra.Command {
 	}
 	cmd.AddCommand(
 		newAttach(p),
+		newCp(p),
 		newCreate(p),
 		newExec(p),
 		newContainerInspect(p),

@@ -36,6 +36,7 @@ func verbs() []verb {
 		{"system", groupManagement, newSystem},
 		{"attach", groupOther, newAttach},
 		{"completion", groupOther, newCompletion},
+		{"cp", groupOther, newCp},
 		{"create", groupOther, newCreate},
 		{"events", groupOther, newEvents},
 		{"hello", groupOther, newHello},

@@ -21,7 +21,7 @@ func (st Stack) copyLayers() error {
 	if err := removeContent(st.upper()); err != nil {
 		return err
 	}
-	lowers := st.lowers()
+	lowers := st.Lowers()
 	for i := len(lowers) - 1; i >= 0; i-- {
 		if err := copyLayer(lowers[i], st.upper()); err != nil {
 			return fmt.Errorf("copying layer %s: %w", filepath.Base(lowers[i]), err)

@@ -83,6 +83,10 @@ func (l *Lock) Unlock() {
 	l.file.Close()
 }
 
+// File is the open file that is locked, for a child that is to keep the lock: it holds
+// until all who have the file have closed it, or one has called Unlock.
+func (l *Lock) File() *os.File { return l.file }
+
 // Discard deletes the lock's file and gives the lock back: for locks that are
 // named after things which come and go. Whoever waits for it or asks later locks
 // a new file.

@@ -43,7 +43,7 @@ func (st Stack) folders() (l *layerFolders, err error) {
 			l.close()
 		}
 	}()
-	paths := st.lowers()
+	paths := st.Lowers()
 	if len(paths) == 0 {
 		empty := filepath.Join(st.Dir, "empty")
 		if err := os.Mkdir(empty, 0o755); err != nil && !errors.Is(err, os.ErrExist) {

@@ -99,7 +99,7 @@ func (st Stack) settle() (string, error) {
 // rootAttributes gives upper/, which overlayfs shows as the root, what the topmost
 // layer's root has: a container sees the image's, not ours.
 func (st Stack) rootAttributes() error {
-	lowers := st.lowers()
+	lowers := st.Lowers()
 	if len(lowers) == 0 {
 		return nil
 	}
@@ -135,9 +135,9 @@ func fileMode(bits uint32) os.FileMode {
 	return mode
 }
 
-// lowers are the paths of the layers without repetition, topmost first. Stacking
+// Lowers are the paths of the layers without repetition, topmost first. Stacking
 // one directory twice is ELOOP.
-func (st Stack) lowers() []string {
+func (st Stack) Lowers() []string {
 	seen := map[string]bool{}
 	var paths []string
 	for i := len(st.Layers) - 1; i >= 0; i-- {

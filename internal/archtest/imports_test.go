@@ -14,6 +14,7 @@ var layers = [][]string{
 	{"oci", "store", "wire"},
 	{"netns/client", "netns/helper/space", "netns/helper/member", "netns/helper/sock", "netns/helper/pages"},
 	{"conmon", "registry", "netns", "cgroup"},
+	{"archive"},
 	{"netns/helper/tun", "netns/helper/firewall", "netns/helper/listen", "netns/helper/relay", "netns/helper/overlay"},
 	{"netns/helper/fragment", "netns/helper/link"},
 	{"netns/helper/flow"},

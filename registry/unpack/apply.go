@@ -47,6 +47,8 @@ const (
 // applier is one layer being unpacked.
 type applier struct {
 	root         int
+	options      *Options // nil: the archive is a layer
+	into         string   // Options.Into, clean
 	cache        dirCache
 	stale        bool // a directory or symbolic link was replaced, so the cache may be wrong
 	result       Result
@@ -67,13 +69,7 @@ type dirTime struct {
 // it to its end. The caller's umask is 0, and it may set any owner of its user
 // namespace. On an error the directory holds what was unpacked until then.
 func Apply(root *os.File, archive io.Reader) (*Result, error) {
-	a := &applier{
-		root:     int(root.Fd()),
-		implicit: map[string]bool{"": true},
-		devices:  map[string]bool{},
-		buffer:   make([]byte, 256<<10),
-	}
-	a.cache.root = a.root
+	a := newApplier(root)
 	defer runtime.KeepAlive(root) // its descriptor is used all along
 	defer func() { a.cache.flush() }()
 	if err := a.entries(tar.NewReader(bufio.NewReaderSize(archive, 256<<10))); err != nil {
@@ -93,6 +89,17 @@ func Apply(root *os.File, archive io.Reader) (*Result, error) {
 	return &a.result, nil
 }
 
+func newApplier(root *os.File) *applier {
+	fd := int(root.Fd())
+	return &applier{
+		root:     fd,
+		cache:    dirCache{root: fd},
+		implicit: map[string]bool{"": true},
+		devices:  map[string]bool{},
+		buffer:   make([]byte, 256<<10),
+	}
+}
+
 func (a *applier) entries(archive *tar.Reader) error {
 	for {
 		h, err := archive.Next()
@@ -100,7 +107,7 @@ func (a *applier) entries(archive *tar.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("reading the layer: %w", err)
+			return fmt.Errorf("reading the archive: %w", err)
 		}
 		if h.Typeflag == tar.TypeXGlobalHeader {
 			continue // comments of git-archive(1) and the like
@@ -110,7 +117,7 @@ func (a *applier) entries(archive *tar.Reader) error {
 		}
 		name, err := cleanName(h.Name)
 		if err == nil {
-			err = a.entry(name, h, archive)
+			err = a.entry(a.place(name), h, archive)
 		}
 		if err != nil {
 			return fmt.Errorf("unpacking %q: %w", shorten(h.Name), err)
@@ -162,11 +169,14 @@ func (a *applier) entry(name string, h *tar.Header, content io.Reader) error {
 		if h.Typeflag != tar.TypeDir {
 			return errors.New("the root of an image is a directory")
 		}
+		if a.options != nil {
+			return nil // the directory that it is unpacked into stays as it is
+		}
 		delete(a.implicit, "")
 		return a.rootAttributes(h)
 	}
 	folder, base := split(name)
-	if strings.HasPrefix(base, whiteoutPrefix) {
+	if a.options == nil && strings.HasPrefix(base, whiteoutPrefix) {
 		return a.whiteout(folder, base)
 	}
 	parent, err := a.directory(folder)
@@ -215,7 +225,7 @@ func split(name string) (folder, base string) {
 // any more. One that went since, because a later entry replaced it, is passed over.
 func (a *applier) setTimes() error {
 	for _, d := range a.times {
-		fd, err := openIn(a.root, "./"+d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+		fd, err := a.open("./"+d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 		if err != nil {
 			continue
 		}

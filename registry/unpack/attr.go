@@ -25,6 +25,9 @@ func (a *applier) own(h *tar.Header, mode uint32, fd int, chown func(uid, gid in
 	if h.Uid < 0 || h.Gid < 0 || int64(h.Uid) >= math.MaxUint32 || int64(h.Gid) >= math.MaxUint32 {
 		return 0, fmt.Errorf("owner %d:%d is none", h.Uid, h.Gid)
 	}
+	if a.options != nil {
+		return a.give(h, mode, chown)
+	}
 	err := chown(h.Uid, h.Gid)
 	if err == nil {
 		return mode, nil
@@ -61,6 +64,9 @@ func (a *applier) attributes(fd int, h *tar.Header) error {
 			return errors.New("too many or too large extended attributes")
 		}
 		data, ok := attribute(name, value)
+		if a.options != nil && a.options.Plain && name == "security.capability" {
+			continue
+		}
 		if !ok || unix.Fsetxattr(fd, name, data, 0) != nil {
 			a.result.Attributes++
 		}

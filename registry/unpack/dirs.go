@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -73,7 +74,7 @@ func (a *applier) directory(name string) (int, error) {
 	if fd, ok := a.cache.get(name); ok {
 		return fd, nil
 	}
-	fd, err := openIn(a.root, name, unix.O_PATH|unix.O_DIRECTORY)
+	fd, err := a.open(cmp.Or(name, "."), unix.O_PATH|unix.O_DIRECTORY)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) { // ENOTDIR: a whiteout, perhaps
 		fd, err = a.implied(name)
 	}
@@ -92,7 +93,10 @@ func (a *applier) implied(name string) (int, error) {
 		return -1, err
 	}
 	err = unix.Mkdirat(parent, base, 0o755)
-	if errors.Is(err, unix.EEXIST) && a.isWhiteout(parent, base) {
+	if err == nil {
+		err = a.ownImplied(parent, base)
+	}
+	if errors.Is(err, unix.EEXIST) && a.options == nil && a.isWhiteout(parent, base) {
 		// An entry below what this very layer hides: fresh, nothing shines through.
 		if err = a.remove(parent, base); err == nil {
 			if err = unix.Mkdirat(parent, base, 0o755); err == nil {
@@ -117,6 +121,9 @@ func (a *applier) implied(name string) (int, error) {
 func (a *applier) remove(parent int, base string) error {
 	err := unix.Unlinkat(parent, base, 0)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
+		if errors.Is(err, unix.EISDIR) && a.keeps() {
+			return errFolderInWay
+		}
 		err = removeTree(parent, base)
 	}
 	// The descriptors that the caller holds come from the cache, so it is emptied
@@ -127,6 +134,9 @@ func (a *applier) remove(parent int, base string) error {
 	}
 	return err
 }
+
+// keeps tells whether directories and what is none leave each other alone.
+func (a *applier) keeps() bool { return a.options != nil && !a.options.Overwrite }
 
 func removeTree(parent int, base string) error {
 	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,7 @@ func (a *applier) file(parent int, base string, h *tar.Header, content io.Reader
 	if err != nil {
 		return err
 	}
-	if mode&^0o777 != 0 {
+	if mode&^0o777 != 0 || a.options != nil { // the caller's umask may have cut it
 		if err := unix.Fchmod(fd, mode); err != nil {
 			return fmt.Errorf("setting its mode: %w", err)
 		}
@@ -109,9 +110,9 @@ func (a *applier) copy(fd int, content io.Reader, sparse bool) (size int64, err 
 			if end == io.EOF {
 				return size, nil
 			}
-			return size, fmt.Errorf("reading the layer: %w", io.ErrUnexpectedEOF)
+			return size, fmt.Errorf("reading the archive: %w", io.ErrUnexpectedEOF)
 		case err != nil:
-			return size, fmt.Errorf("reading the layer: %w", err)
+			return size, fmt.Errorf("reading the archive: %w", err)
 		}
 	}
 }
@@ -129,7 +130,8 @@ func zero(data []byte) bool {
 func (a *applier) folder(parent int, name, base string, h *tar.Header) error {
 	mode := uint32(h.Mode) & 0o7777
 	err := unix.Mkdirat(parent, base, mode&0o777)
-	if errors.Is(err, unix.EEXIST) {
+	there := errors.Is(err, unix.EEXIST)
+	if there {
 		err = a.takeOver(parent, base, mode)
 	}
 	if err != nil {
@@ -141,7 +143,7 @@ func (a *applier) folder(parent int, name, base string, h *tar.Header) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return a.folderAttributes(fd, name, h, mode)
+	return a.folderAttributes(fd, name, h, mode, there)
 }
 
 // takeOver prepares what stands where a directory is wanted.
@@ -151,9 +153,12 @@ func (a *applier) takeOver(parent int, base string, mode uint32) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return unix.Fchmodat(parent, base, mode, 0)
+		return nil
 	}
-	hides := isWhiteout(&st)
+	if a.keeps() {
+		return errFileInWay
+	}
+	hides := a.options == nil && isWhiteout(&st)
 	if err := a.remove(parent, base); err != nil {
 		return fmt.Errorf("replacing an earlier entry: %w", err)
 	}
@@ -168,13 +173,14 @@ func (a *applier) takeOver(parent int, base string, mode uint32) error {
 	return nil
 }
 
-// folderAttributes gives an open directory its owner, mode and attributes, and notes its times.
-func (a *applier) folderAttributes(fd int, name string, h *tar.Header, mode uint32) error {
+// folderAttributes gives an open directory its owner, mode and attributes, and notes
+// its times. there says that it was not just made, with most of its mode.
+func (a *applier) folderAttributes(fd int, name string, h *tar.Header, mode uint32, there bool) error {
 	mode, err := a.own(h, mode, fd, func(uid, gid int) error { return unix.Fchown(fd, uid, gid) })
 	if err != nil {
 		return err
 	}
-	if mode&^0o777 != 0 || name == "" {
+	if mode&^0o777 != 0 || there || a.options != nil {
 		if err := unix.Fchmod(fd, mode); err != nil {
 			return fmt.Errorf("setting its mode: %w", err)
 		}
@@ -193,7 +199,7 @@ func (a *applier) rootAttributes(h *tar.Header) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return a.folderAttributes(fd, "", h, uint32(h.Mode)&0o7777)
+	return a.folderAttributes(fd, "", h, uint32(h.Mode)&0o7777, true)
 }
 
 // symlink makes a symbolic link. Where it leads is nobody's business here.
@@ -202,7 +208,12 @@ func (a *applier) symlink(parent int, base string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.own(h, 0, -1, func(uid, gid int) error {
+	return a.dress(parent, base, h)
+}
+
+// dress gives what cannot be opened its owner and times.
+func (a *applier) dress(parent int, base string, h *tar.Header) error {
+	_, err := a.own(h, 0, -1, func(uid, gid int) error {
 		return unix.Fchownat(parent, base, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
 	})
 	if err != nil {
@@ -221,6 +232,7 @@ func (a *applier) link(parent int, base string, h *tar.Header) error {
 	if err != nil {
 		return fmt.Errorf("hard link to %q: %w", shorten(h.Linkname), err)
 	}
+	target = a.place(target)
 	if a.devices[target] {
 		a.result.Devices++
 		return nil
@@ -231,7 +243,7 @@ func (a *applier) link(parent int, base string, h *tar.Header) error {
 	}
 	from, cached := a.cache.get(folder)
 	if !cached {
-		if from, err = openIn(a.root, folder, unix.O_PATH|unix.O_DIRECTORY); err != nil {
+		if from, err = a.open(cmp.Or(folder, "."), unix.O_PATH|unix.O_DIRECTORY); err != nil {
 			return fmt.Errorf("hard link to %q: %w", shorten(target), err)
 		}
 		defer unix.Close(from)
@@ -263,14 +275,5 @@ func (a *applier) fifo(parent int, base string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.own(h, 0, -1, func(uid, gid int) error {
-		return unix.Fchownat(parent, base, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
-	})
-	if err != nil {
-		return err
-	}
-	if err := unix.UtimesNanoAt(parent, base, timesOf(h), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("setting its times: %w", err)
-	}
-	return nil
+	return a.dress(parent, base, h)
 }

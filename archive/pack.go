@@ -1,0 +1,169 @@
+package archive
+
+import (
+	"archive/tar"
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// PackOptions say what of a tree becomes an archive.
+type PackOptions struct {
+	Path   string // its last component may be a symbolic link, which is packed as such
+	Follow bool   // but not then
+	Name   string // of the first entry, and what those below it begin with; "." leaves it out
+	// OneSystem leaves out what is mounted below Path; directories that are mounted
+	// on are packed empty.
+	OneSystem bool
+}
+
+// Packed says what an archive holds.
+type Packed struct {
+	Size    int64 // bytes of the archive, but for extensions of the format: what Docker tells
+	Sockets int   // left out, as no archive holds them
+	Short   int   // files that became shorter while they were read, filled up with zeros
+}
+
+// Pack writes the archive of a path. Nothing is followed on the way but what leads to
+// Path itself: a directory that is exchanged for a link meanwhile is not entered.
+// Entries of a directory are sorted by name.
+func (t *Tree) Pack(o PackOptions, w io.Writer) (*Packed, error) {
+	first, st, err := t.open(clean(o.Path), o.Follow)
+	if err != nil {
+		return nil, err
+	}
+	defer first.Close()
+	out := bufio.NewWriterSize(w, 256<<10)
+	p := &packer{tree: t, options: o, out: out, tar: tar.NewWriter(out), device: st.Dev, links: map[inode]string{}, buffer: make([]byte, 256<<10)}
+	if err := p.first(first, st); err != nil {
+		return nil, err
+	}
+	if err := p.tar.Close(); err != nil {
+		return nil, fmt.Errorf("writing the archive: %w", err)
+	}
+	if err := out.Flush(); err != nil {
+		return nil, fmt.Errorf("writing the archive: %w", err)
+	}
+	p.packed.Size += 2 * block
+	return &p.packed, nil
+}
+
+// block is what everything in an archive is a multiple of (tar(5)).
+const block = 512
+
+// inode names a file with several names.
+type inode struct{ device, number uint64 }
+
+type packer struct {
+	tree    *Tree
+	options PackOptions
+	out     *bufio.Writer // below tar
+	tar     *tar.Writer
+	device  uint64
+	links   map[inode]string // the first name of each file with several
+	packed  Packed
+	buffer  []byte
+}
+
+// first packs what Path leads to.
+func (p *packer) first(f *os.File, st *unix.Stat_t) error {
+	name := p.options.Name
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return p.leaf(f, name, st)
+	}
+	dir, err := openFolder(f)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if name == "." {
+		return p.content(dir, "")
+	}
+	return p.folder(dir, name, st)
+}
+
+// folder packs an open directory and what is in it.
+func (p *packer) folder(dir *os.File, name string, st *unix.Stat_t) error {
+	if len(name) >= unix.PathMax {
+		return fmt.Errorf("packing %.64q…: %w", name, unix.ENAMETOOLONG)
+	}
+	h := p.header(name+"/", tar.TypeDir, st)
+	addAttributes(h, int(dir.Fd()))
+	if err := p.write(h); err != nil {
+		return err
+	}
+	if p.options.OneSystem && st.Dev != p.device {
+		return nil
+	}
+	return p.content(dir, name)
+}
+
+// content packs what is in an open directory.
+func (p *packer) content(dir *os.File, name string) error {
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return fmt.Errorf("packing %q: %w", name, err)
+	}
+	slices.Sort(names)
+	for _, base := range names {
+		if base == "" || base == "." || base == ".." || strings.Contains(base, "/") {
+			continue // of a file system that the container made up
+		}
+		if err := p.entry(dir, base, path.Join(name, base)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry packs one name of an open directory. What has gone since it was listed is left out.
+func (p *packer) entry(dir *os.File, base, name string) error {
+	fd, err := unix.Openat(int(dir.Fd()), base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), base)
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return p.leaf(f, name, &st)
+	}
+	sub, err := openFolder(f)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	return p.folder(sub, name, &st)
+}
+
+func (p *packer) header(name string, kind byte, st *unix.Stat_t) *tar.Header {
+	h := &tar.Header{Typeflag: kind, Name: name, Mode: int64(st.Mode & 0o7777), ModTime: time.Unix(st.Mtim.Unix())}
+	h.Uid, h.Gid = p.tree.IDs.Named(st.Uid, st.Gid)
+	if st.Mtim.Nsec != 0 {
+		h.Format = tar.FormatPAX // the one with parts of seconds
+	}
+	return h
+}
+
+func (p *packer) write(h *tar.Header) error {
+	if err := p.tar.WriteHeader(h); err != nil {
+		return fmt.Errorf("packing %q: %w", h.Name, err)
+	}
+	p.packed.Size += block + (h.Size+block-1)/block*block
+	return nil
+}

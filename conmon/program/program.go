@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/skiff-containers/skiff/store"
@@ -81,12 +82,8 @@ func write(s *store.Store, path string) error {
 	if st, err := os.Stat(path); err == nil && st.Size() == int64(len(content)) {
 		return nil // another process was faster
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
+	f, err := fill(dir)
 	if err != nil {
-		return err
-	}
-	if err := fill(f); err != nil {
-		os.Remove(f.Name())
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
@@ -97,17 +94,29 @@ func write(s *store.Store, path string) error {
 	return store.SyncFolder(dir)
 }
 
-// fill writes the program. The descriptor is closed before the file gets its name:
-// a program that is open for writing cannot be executed (ETXTBSY).
-func fill(f *os.File) error {
-	_, err := f.WriteString(content)
+// fill writes the program to a temporary file. The descriptor is closed before the
+// file gets its name, and nothing is forked meanwhile that would have it for a while:
+// a program that is open for writing cannot be executed (ETXTBSY). Everybody may execute
+// it, as a container's root may be nobody to the store; the folder is for its user only.
+func fill(dir string) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.WriteString(content)
 	if err == nil {
-		err = f.Chmod(0o500)
+		err = f.Chmod(0o555)
 	}
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return f, nil
 }
 
 // prune deletes the programs of other versions that no live process runs, and

@@ -36,7 +36,7 @@ func TestOpenGivesAProgramThatRuns(t *testing.T) {
 		}
 		return
 	}
-	if info.Size() != int64(len(content)) || info.Mode().Perm() != 0o500 {
+	if info.Size() != int64(len(content)) || info.Mode().Perm() != 0o555 {
 		t.Errorf("%s has %d bytes and mode %v", path, info.Size(), info.Mode())
 	}
 }

@@ -34,7 +34,15 @@ func (e *Exec) aside() *aside {
 }
 
 func (e *Extras) empty() bool {
-	return e.Preserve == nil && !e.NoKeyring && e.FilterFlags == 0 && !e.Notify
+	return e.Program == nil && e.Preserve == nil && !e.NoKeyring && e.FilterFlags == 0 && !e.Notify
+}
+
+// program is what the stage is executed from.
+func (a *aside) program() (*os.File, error) {
+	if a != nil && a.Program != nil {
+		return a.Program()
+	}
+	return openProgram()
 }
 
 // pass adds the descriptors that the stage gets. Those to keep come first, so that

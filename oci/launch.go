@@ -59,6 +59,9 @@ type Launch struct {
 
 // Extras are what a runtime that others call may be asked for, for any process.
 type Extras struct {
+	// Program, where not nil, opens a program to execute the stages from, one that has
+	// [Stages], in place of the running one.
+	Program func() (*os.File, error)
 	// Preserve are the process's descriptors from 3 on.
 	Preserve []*os.File
 	// NoKeyring lets the process keep the session keyring of its starter.

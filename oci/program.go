@@ -43,29 +43,38 @@ const memfdExec = 0x10
 // copyProgram is for kernels and mounts of which no clone can be had: a copy in
 // memory, sealed.
 func copyProgram() (*os.File, error) {
-	fd, err := unix.MemfdCreate("skiff", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|memfdExec)
-	if errors.Is(err, unix.EINVAL) {
-		fd, err = unix.MemfdCreate("skiff", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("copying this program to memory: %w", err)
-	}
-	memory := os.NewFile(uintptr(fd), "program")
-	err = func() error {
+	f, err := SealedProgram(func(to *os.File) error {
 		exe, err := os.Open("/proc/self/exe")
 		if err != nil {
 			return err
 		}
 		defer exe.Close()
-		if _, err := io.Copy(memory, exe); err != nil {
-			return err
-		}
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+		_, err = io.Copy(to, exe)
 		return err
-	}()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("copying this program to memory: %w", err)
+	}
+	return f, nil
+}
+
+// SealedProgram returns a program that lies in memory and that nobody can change any
+// more (memfd_create(2)).
+func SealedProgram(write func(to *os.File) error) (*os.File, error) {
+	fd, err := unix.MemfdCreate("skiff", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|memfdExec)
+	if errors.Is(err, unix.EINVAL) {
+		fd, err = unix.MemfdCreate("skiff", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil, err
+	}
+	memory := os.NewFile(uintptr(fd), "program")
+	if err = write(memory); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+	}
 	if err != nil {
 		memory.Close()
-		return nil, fmt.Errorf("copying this program to memory: %w", err)
+		return nil, err
 	}
 	return memory, nil
 }

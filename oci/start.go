@@ -125,7 +125,7 @@ func (b *beginning) start(complete func(pid int) (*config, error)) (*Started, er
 	if err := checkFilter(b.filter); err != nil {
 		return nil, asError(err)
 	}
-	program, err := openProgram()
+	program, err := b.aside.program()
 	if err != nil {
 		return nil, asError(err)
 	}

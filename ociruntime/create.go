@@ -174,7 +174,7 @@ func (c *Container) launch(o *CreateOptions, filter *seccomp.Filter) (*oci.Start
 		Spec: c.spec, Rootfs: c.record.Rootfs, Seccomp: filter.Program, Stdio: o.Stdio,
 		ID: c.record.ID, Bundle: c.record.Bundle, Hold: hold,
 		NoPivot: o.NoPivot, Nodes: InitialRoot() && !hasUserNamespace(c.spec), SharedMounts: c.record.Shared, AllCgroups: true,
-		Extras:  oci.Extras{Preserve: kept, NoKeyring: o.NoNewKeyring, FilterFlags: filter.Flags, Notify: filter.Notify},
+		Extras:  oci.Extras{Program: stages(), Preserve: kept, NoKeyring: o.NoNewKeyring, FilterFlags: filter.Flags, Notify: filter.Notify},
 		Created: func(pid int) error { return c.begun(pid, group) },
 	}
 	started, err := l.Start()

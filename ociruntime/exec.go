@@ -75,7 +75,7 @@ func (c *Container) exec(o *ExecOptions, process *specs.Process, init *os.File) 
 	}
 	pid := 0
 	e := &oci.Exec{Init: init, Process: process, Seccomp: filter.Program, Stdio: o.Stdio, Outlives: o.Detach,
-		Extras: oci.Extras{Preserve: kept, FilterFlags: filter.Flags, Notify: filter.Notify, Listener: func(listener *os.File) error {
+		Extras: oci.Extras{Program: stages(), Preserve: kept, FilterFlags: filter.Flags, Notify: filter.Notify, Listener: func(listener *os.File) error {
 			return sendListener(c.spec.Linux.Seccomp, c.hookState(specs.StateRunning), listener, pid)
 		}},
 		Created: func(id int) error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/skiff-containers/skiff/conmon/program"
 	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +58,15 @@ func checkID(id string) error {
 		return fmt.Errorf("invalid container id %q: letters, digits and _+-. make one", id)
 	}
 	return nil
+}
+
+// stages opens what the stages of package oci are executed from: the small program of
+// the shim, a fraction of this one, where it is embedded; nil is this one.
+func stages() func() (*os.File, error) {
+	if !program.Embedded() {
+		return nil
+	}
+	return program.InMemory
 }
 
 func (r *Runtime) warn(format string, args ...any) {

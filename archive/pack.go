@@ -20,9 +20,10 @@ import (
 type PackOptions struct {
 	Path   string // its last component may be a symbolic link, which is packed as such
 	Follow bool   // but not then
-	Name   string // of the first entry, and what those below it begin with; "." leaves it out
-	// OneSystem leaves out what is mounted below Path; directories that are mounted
-	// on are packed empty.
+	Name   string // of the first entry, and what those below it begin with; "." begins nothing
+	Inside bool   // with the name ".", the directory itself has no entry
+	// OneSystem leaves out what is mounted below Path; what it is mounted on is packed
+	// empty.
 	OneSystem bool
 }
 
@@ -43,7 +44,7 @@ func (t *Tree) Pack(o PackOptions, w io.Writer) (*Packed, error) {
 	}
 	defer first.Close()
 	out := bufio.NewWriterSize(w, 256<<10)
-	p := &packer{tree: t, options: o, out: out, tar: tar.NewWriter(out), device: st.Dev, links: map[inode]string{}, buffer: make([]byte, 256<<10)}
+	p := &packer{tree: t, options: o, out: out, tar: tar.NewWriter(out), mount: mountOf(first), links: map[inode]string{}, buffer: make([]byte, 256<<10)}
 	if err := p.first(first, st); err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ type packer struct {
 	options PackOptions
 	out     *bufio.Writer // below tar
 	tar     *tar.Writer
-	device  uint64
+	mount   uint64
 	links   map[inode]string // the first name of each file with several
 	packed  Packed
 	buffer  []byte
@@ -85,7 +86,7 @@ func (p *packer) first(f *os.File, st *unix.Stat_t) error {
 		return err
 	}
 	defer dir.Close()
-	if name == "." {
+	if name == "." && p.options.Inside {
 		return p.content(dir, "")
 	}
 	return p.folder(dir, name, st)
@@ -101,7 +102,7 @@ func (p *packer) folder(dir *os.File, name string, st *unix.Stat_t) error {
 	if err := p.write(h); err != nil {
 		return err
 	}
-	if p.options.OneSystem && st.Dev != p.device {
+	if p.mountedOn(dir) {
 		return nil
 	}
 	return p.content(dir, name)
@@ -149,6 +150,21 @@ func (p *packer) entry(dir *os.File, base, name string) error {
 	}
 	defer sub.Close()
 	return p.folder(sub, name, &st)
+}
+
+// mountedOn tells whether something is another mount's, where that matters. The device
+// would not tell: an overlay shows files of several.
+func (p *packer) mountedOn(f *os.File) bool {
+	return p.options.OneSystem && mountOf(f) != p.mount
+}
+
+// mountOf is the number of the mount that an open file is on; 0 before Linux 5.8.
+func mountOf(f *os.File) uint64 {
+	var st unix.Statx_t
+	if unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st) != nil {
+		return 0
+	}
+	return st.Mnt_id
 }
 
 func (p *packer) header(name string, kind byte, st *unix.Stat_t) *tar.Header {

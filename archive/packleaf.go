@@ -62,7 +62,7 @@ func (p *packer) file(looked *os.File, name string, st *unix.Stat_t) error {
 		return err
 	}
 	defer f.Close()
-	if p.options.OneSystem && st.Dev != p.device {
+	if p.mountedOn(looked) {
 		st.Size, st.Blocks = 0, 0 // what is mounted on it is not the tree's
 	}
 	h := p.header(name, tar.TypeReg, st)

@@ -16,6 +16,9 @@ func (s *shim) tell(action string, pairs ...string) {
 		return
 	}
 	attributes := maps.Clone(s.setup.Attributes)
+	if name, renamed := store.Renamed(s.setup.Dir); renamed {
+		attributes["name"] = name
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		attributes[pairs[i]] = pairs[i+1]
 	}

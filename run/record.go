@@ -36,8 +36,10 @@ func newPlan(s *store.Store, o *CreateOptions, img *store.Image, detached bool) 
 		Created: time.Now().UTC(),
 		Image:   store.ImageRef{Reference: o.Image, ID: img.ID, Manifest: img.Manifest, Platform: img.Platform, Layers: img.Layers},
 	}
-	if o.Name != "" && (len(o.Name) < 2 || !store.ValidName(o.Name)) {
-		return nil, fmt.Errorf("invalid container name %q: two or more of [a-zA-Z0-9_.-], a letter or digit first", o.Name)
+	if o.Name != "" {
+		if err := checkName(o.Name); err != nil {
+			return nil, err
+		}
 	}
 	p := &plan{record: r}
 	if err := p.joinNetworks(s, o); err != nil {

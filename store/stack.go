@@ -78,8 +78,7 @@ func (st Stack) upper() string { return filepath.Join(st.Dir, "upper") }
 // settle returns the driver of the container's first mount, preparing upper/ where
 // this is the first. The link `driver` is made last: without it all is done again.
 func (st Stack) settle() (string, error) {
-	link := filepath.Join(st.Dir, "driver")
-	if driver, err := os.Readlink(link); err == nil {
+	if driver, mounted := st.Settled(); mounted {
 		return driver, nil
 	}
 	var err error
@@ -93,7 +92,13 @@ func (st Stack) settle() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return st.Driver, os.Symlink(st.Driver, link)
+	return st.Driver, os.Symlink(st.Driver, filepath.Join(st.Dir, "driver"))
+}
+
+// Settled is the driver of the container's first mount; false before that.
+func (st Stack) Settled() (driver string, mounted bool) {
+	driver, err := os.Readlink(filepath.Join(st.Dir, "driver"))
+	return driver, err == nil
 }
 
 // rootAttributes gives upper/, which overlayfs shows as the root, what the topmost

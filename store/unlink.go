@@ -47,6 +47,11 @@ func (c *Container) UnlinkNamed(name string) (*Unlinked, error) {
 	if lock, err := lockPath(gone, unix.O_DIRECTORY, unix.LOCK_EX|unix.LOCK_NB); err == nil {
 		u.lock = lock
 	}
+	if fresh, renamed := Renamed(gone); renamed && fresh != name {
+		if err := c.store.freeName(fresh, c.ID); err != nil {
+			return u, fmt.Errorf("removing container %.12s: %w", c.ID, err)
+		}
+	}
 	if name == "" {
 		return u, nil // of a damaged record; the next who wants the name takes it over
 	}

@@ -26,6 +26,7 @@ var attacks = map[string]func(args []string) error{
 	"abstract":    connectAbstract,
 	"memory":      findMemory,
 	"mounts":      changeMounts,
+	"title":       setTitle,
 }
 
 func attack(verb string, args []string) int {

@@ -92,10 +92,10 @@ func build() (string, error) {
 	return path, nil
 }
 
-// outcome is how a command went; all is what it printed, out without its talk.
+// outcome is how a command went: what it printed as data, what it said, and both.
 type outcome struct {
-	code     int
-	out, all string
+	code           int
+	out, talk, all string
 }
 
 func command(args ...string) *exec.Cmd {
@@ -108,24 +108,28 @@ func skiff(args ...string) outcome { return finish(command(args...)) }
 
 // finish runs a command to its end, which must come.
 func finish(cmd *exec.Cmd) outcome {
-	var out, all bytes.Buffer
+	var out, talk bytes.Buffer
 	if cmd.Stdout == nil {
 		cmd.Stdout = &out
 	}
-	cmd.Stderr = &all
+	cmd.Stderr = &talk
 	if err := cmd.Start(); err != nil {
 		return outcome{code: -1, all: err.Error()}
 	}
 	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 	err := cmd.Wait()
-	o := outcome{cmd.ProcessState.ExitCode(), strings.TrimSpace(out.String()), strings.TrimSpace(all.String() + out.String())}
 	if !timer.Stop() {
-		o.all = strings.TrimSpace(fmt.Sprintf("it did not end in %s\n%s", patience, o.all))
-	} else if err != nil && o.code < 0 {
-		o.all = strings.TrimSpace(err.Error() + "\n" + o.all)
+		fmt.Fprintf(&talk, "%s %s", hung, patience)
+	} else if err != nil && cmd.ProcessState.ExitCode() < 0 {
+		fmt.Fprintln(&talk, err)
 	}
+	o := outcome{cmd.ProcessState.ExitCode(), strings.TrimSpace(out.String()), strings.TrimSpace(talk.String()), ""}
+	o.all = strings.TrimSpace(o.talk + "\n" + o.out)
 	return o
 }
+
+// hung is what is said of a command that did not come to its end.
+const hung = "it was killed after"
 
 // must runs a command that is no attack, and returns what it prints.
 func must(t *testing.T, args ...string) string {

@@ -174,8 +174,13 @@ func (c *Container) launch(o *CreateOptions, filter *seccomp.Filter) (*oci.Start
 		Spec: c.spec, Rootfs: c.record.Rootfs, Seccomp: filter.Program, Stdio: o.Stdio,
 		ID: c.record.ID, Bundle: c.record.Bundle, Hold: hold,
 		NoPivot: o.NoPivot, Nodes: InitialRoot() && !hasUserNamespace(c.spec), SharedMounts: c.record.Shared, AllCgroups: true,
-		Extras:  oci.Extras{Program: stages(), Preserve: kept, NoKeyring: o.NoNewKeyring, FilterFlags: filter.Flags, Notify: filter.Notify},
-		Created: func(pid int) error { return c.begun(pid, group) },
+		Extras: oci.Extras{Program: stages(), Preserve: kept, NoKeyring: o.NoNewKeyring, FilterFlags: filter.Flags, Notify: filter.Notify},
+		Created: func(pid int) error {
+			if err := c.begun(pid, group); err != nil {
+				return err
+			}
+			return c.ownPipes(o.Stdio, c.spec.Process, pid)
+		},
 	}
 	started, err := l.Start()
 	if err != nil {

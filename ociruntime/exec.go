@@ -80,7 +80,10 @@ func (c *Container) exec(o *ExecOptions, process *specs.Process, init *os.File) 
 		}},
 		Created: func(id int) error {
 			pid = id
-			return c.enter(o, process, id)
+			if err := c.enter(o, process, id); err != nil {
+				return err
+			}
+			return c.ownPipes(o.Stdio, process, id)
 		},
 	}
 	started, err := e.Start()

@@ -3,6 +3,7 @@ package ociruntime
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,6 +94,38 @@ func TestPreservedDescriptors(t *testing.T) {
 	b := make([]byte, 16)
 	if n, err := reader.Read(b); err != nil || string(b[:n]) != "passed\n" {
 		t.Errorf("%q %v", b[:n], err)
+	}
+}
+
+// A user other than root may open its streams again, in a user namespace too.
+func TestPipesAreTheUsers(t *testing.T) {
+	if !InitialRoot() {
+		t.Skip("an ordinary user has one id in a bundle's namespace")
+	}
+	for _, shifted := range []bool{false, true} {
+		t.Run(fmt.Sprint(shifted), func(t *testing.T) {
+			c := newContainer(t, "echo again > /dev/stdout; id -u")
+			c.spec.Process.User = specs.User{UID: 1000, GID: 1000}
+			if shifted {
+				for _, dir := range []string{"proc", "dev", "sys"} {
+					must(t, os.Mkdir(c.path(dir), 0o755)) // which the container's root could not make
+				}
+				ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 300000, Size: 65536}}
+				c.spec.Linux.UIDMappings, c.spec.Linux.GIDMappings = ids, ids
+				c.spec.Linux.Namespaces = append(c.spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+			}
+			reader, writer, err := os.Pipe()
+			must(t, err)
+			defer reader.Close()
+			c.options.Stdio[1] = writer
+			c.create()
+			writer.Close()
+			must(t, c.runtime.Start("test"))
+			data, err := io.ReadAll(reader)
+			if err != nil || string(data) != "again\n1000\n" {
+				t.Errorf("%q %v, stderr %q", data, err, c.printed())
+			}
+		})
 	}
 }
 

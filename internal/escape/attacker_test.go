@@ -27,6 +27,8 @@ var attacks = map[string]func(args []string) error{
 	"memory":      findMemory,
 	"mounts":      changeMounts,
 	"title":       setTitle,
+	"watch":       watch,
+	"lie":         lie,
 }
 
 func attack(verb string, args []string) int {

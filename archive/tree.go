@@ -64,7 +64,7 @@ func openBeneath(root *os.File, name string, flags int) (*os.File, error) {
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	for {
-		fd, err := unix.Openat2(int(root.Fd()), name, &how)
+		fd, err := unix.Openat2(int(root.Fd()), "./"+strings.TrimLeft(name, "/"), &how)
 		switch {
 		case err == nil:
 			return os.NewFile(uintptr(fd), name), nil

@@ -16,7 +16,7 @@ const insideVariable = "SKIFF_TEST_INSIDE"
 
 // childStages are what tests run in processes of their own.
 func childStages() map[string]func() int {
-	return map[string]func() int{churnStage: churn, shimStage: shim, holdStage: hold, createStage: createOne, fuseStage: mountForEver,
+	return map[string]func() int{churnStage: churn, shimStage: shim, holdStage: hold, createStage: createOne, renameStage: renames, fuseStage: mountForEver,
 		fillStage: fillTree, showStage: showTree}
 }
 

@@ -35,7 +35,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	if o := withFolders(t, inside([]string{"-i", "--init"}, "descriptors")...); o.code != 0 || o.all != "" {
 		t.Errorf("run: %d %s", o.code, o.all)
 	}
-	name := background(t, nil, "sleep")
+	name := backgroundBy(t, func(args ...string) outcome { return withFolders(t, args...) }, nil, "sleep")
 	if o := withFolders(t, "exec", "-i", name, "/tool", attacker, "descriptors"); o.code != 0 || o.all != "" {
 		t.Errorf("exec: %d %s", o.code, o.all)
 	}
@@ -82,7 +82,7 @@ func descriptors([]string) error {
 // refused, or is one of the container's (CVE-2024-21626).
 func TestWorkingDirectoryThroughADescriptor(t *testing.T) {
 	t.Parallel()
-	name := background(t, nil, "sleep")
+	name := backgroundBy(t, func(args ...string) outcome { return withFolders(t, args...) }, nil, "sleep")
 	for n := range 24 {
 		for _, dir := range []string{fmt.Sprintf("/proc/self/fd/%d", n), fmt.Sprintf("/proc/1/fd/%d", n), fmt.Sprintf("/proc/thread-self/fd/%d/../..", n)} {
 			for _, o := range []outcome{

@@ -166,9 +166,28 @@ var containers atomic.Int32
 // background starts a container that attacks until it is removed or told to end.
 func background(t *testing.T, options []string, verb ...string) (name string) {
 	t.Helper()
-	name = fmt.Sprintf("c%d", containers.Add(1))
-	t.Cleanup(func() { skiff("rm", "-f", "-t", "0", name) })
-	must(t, slices.Concat([]string{"run", "-d", "--name", name}, usual(options), options, []string{imageRef, "/tool", attacker}, verb)...)
+	return backgroundBy(t, skiff, options, verb...)
+}
+
+// backgroundBy is background with a way to run skiff.
+func backgroundBy(t *testing.T, run func(args ...string) outcome, options []string, verb ...string) (name string) {
+	t.Helper()
+	name = newName(t)
+	o := run(slices.Concat([]string{"run", "-d", "--name", name}, usual(options), options, []string{imageRef, "/tool", attacker}, verb)...)
+	if o.code != 0 {
+		t.Fatalf("starting an attacker: exit code %d: %s", o.code, o.all)
+	}
+	return name
+}
+
+// newName is that of a container to come, which goes with the test.
+func newName(t *testing.T) string {
+	name := fmt.Sprintf("c%d", containers.Add(1))
+	t.Cleanup(func() {
+		if o := skiff("rm", "-f", "-t", "0", name); o.code != 0 && !strings.Contains(o.all, "o such container") {
+			t.Errorf("removing %s: exit code %d: %s", name, o.code, o.all)
+		}
+	})
 	return name
 }
 

@@ -95,8 +95,7 @@ func TestHostileConfigs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ref := image(t, change)
-			name := fmt.Sprintf("c%d", containers.Add(1))
-			t.Cleanup(func() { skiff("rm", "-f", "-t", "0", name) })
+			name := newName(t)
 			for _, o := range []outcome{
 				skiff("run", "--name", name, "--network", "none", ref),
 				skiff("ps", "-a", "--no-trunc", "--filter", "name="+name),
@@ -156,8 +155,7 @@ func TestHostileAccounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ref := image(t, func(*v1.Config) {}, kind("etc/passwd"), kind("etc/group"))
-			name := fmt.Sprintf("c%d", containers.Add(1))
-			t.Cleanup(func() { skiff("rm", "-f", "-t", "0", name) })
+			name := newName(t)
 			ran := skiff("run", "--rm", "--network", "none", "-u", "evil", ref, "id", "-u")
 			added := skiff("run", "--rm", "--network", "none", "--group-add", "evil", ref, "id", "-G")
 			for _, o := range []outcome{ran, added} {

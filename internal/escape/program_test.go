@@ -118,15 +118,42 @@ func grabProgram([]string) error {
 	return nil
 }
 
-// tell opens for writing, and writes nothing.
+// tell tries whether a file can be written, and leaves it as it is: its first byte is
+// written anew. Where that is refused as the file is being executed, a change of its mode, to
+// what it is, shows whether the mount is in between. A copy in memory may have its mode changed.
 func tell(when, path string) {
-	fd, err := unix.Open(path, unix.O_WRONLY, 0)
-	if err != nil {
+	if err := rewrite(path); err == nil {
+		fmt.Printf("%s: could be written\n", when)
+	} else if err != unix.ETXTBSY {
 		fmt.Printf("%s: %v\n", when, err)
 		return
 	}
-	unix.Close(fd)
-	fmt.Printf("%s: could be written\n", when)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0); err == nil && seals&unix.F_SEAL_WRITE != 0 || unix.Fstat(fd, &st) != nil {
+		return
+	}
+	if err := unix.Fchmod(fd, st.Mode&0o7777); err == nil {
+		fmt.Printf("%s: its mode could be written\n", when)
+	}
+}
+
+func rewrite(path string) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 1)
+	if _, err := unix.Pread(fd, b, 0); err != nil {
+		return err
+	}
+	_, err = unix.Pwrite(fd, b, 0)
+	return err
 }
 
 func fileID(path string) (id [2]uint64, ok bool) {

@@ -1,7 +1,6 @@
 package escape
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -22,8 +21,7 @@ func TestWordsOfAContainerDoNotReachTheTerminal(t *testing.T) {
 		c.Entrypoint = []string{"/bin/busybox"}
 		c.Env = append(c.Env, "WORDS="+pwn)
 	})
-	name := fmt.Sprintf("c%d", containers.Add(1))
-	t.Cleanup(func() { skiff("rm", "-f", "-t", "0", name) })
+	name := newName(t)
 	started := skiff("run", "-d", "--name", name, "--network", "none", "-v", self+":/tool:ro", ref)
 	orderly(t, started)
 	if started.code != 0 {

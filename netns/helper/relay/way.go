@@ -82,7 +82,7 @@ func (p *Pair) copySome(w *way, from, to *side) bool {
 		return p.sinkEnded(w, to)
 	}
 	for left := sent; left > 0; left -= n { // what was seen is still there
-		if n, err = sock.Discard(from.fd, left); n <= 0 {
+		if n, _ = sock.Discard(from.fd, left); n <= 0 {
 			return p.sourceEnded(w, from, to, unix.ECONNRESET)
 		}
 	}

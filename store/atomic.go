@@ -66,6 +66,30 @@ func WriteJSON(path string, v any, d Durability) error {
 	return WriteFile(path, data, d)
 }
 
+// overwriteJSON writes v as JSON over the file at path, in the blocks that it has:
+// a last resort, as a power cut may leave a part. Spaces fill up what the file was
+// longer by.
+func overwriteJSON(path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for int64(len(data)) < info.Size() {
+		data = append(data, ' ')
+	}
+	_, err = f.WriteAt(data, 0)
+	return err
+}
+
 // writeFresh writes v as JSON to a file that must not exist and that nobody reads
 // yet, as its folder is being staged.
 func writeFresh(path string, v any, d Durability) error {

@@ -25,9 +25,21 @@ import (
 // With `alive` free and the second or third state still there, the shim died
 // without a word: [Container.State] then ends the first process and writes Exited.
 
-// WriteState replaces state.json in a container's folder.
+// WriteState replaces state.json in a container's folder. On a full disk, where there
+// is no room for a second file, it writes over the one that is there, so that an end
+// is known even when it was the container that filled the disk.
 func WriteState(dir string, state *State, d Durability) error {
-	return WriteJSON(filepath.Join(dir, "state.json"), state, d)
+	path := filepath.Join(dir, "state.json")
+	err := WriteJSON(path, state, d)
+	if noRoom(err) && overwriteJSON(path, state) == nil {
+		return nil
+	}
+	return err
+}
+
+// noRoom tells whether a file could not be written for want of room, or as nothing may be.
+func noRoom(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
 }
 
 // State says what became of the container, and is the one place that knows
@@ -111,6 +123,9 @@ func (c *Container) bury() (*State, error) {
 		state.Error = "the machine was restarted"
 	}
 	if err := WriteState(c.Dir, state, Durable); err != nil {
+		if noRoom(err) { // the container is ended all the same, and may be removed, which makes room
+			return state, nil
+		}
 		return nil, err
 	}
 	c.store.ReleaseAll(c.Dir, c.ID)

@@ -90,6 +90,9 @@ type life struct {
 // must live as long as the process (prctl(2), PR_SET_PDEATHSIG).
 func shimMain() int {
 	runtime.LockOSThread()
+	if userns.AwaitMapping() != nil {
+		return 125
+	}
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // a container in the host's PID namespace sees us
 	unix.Umask(0o022)
 	s := &shim{
@@ -447,6 +450,7 @@ func (s *shim) current() *life {
 func (s *shim) accompany(l *life) {
 	s.watchHealth(l)
 	s.watchOOM(l)
+	l.timers = append(l.timers, time.AfterFunc(trimAfter, trim))
 	if s.setup.Timeout > 0 {
 		l.timers = append(l.timers, time.AfterFunc(s.setup.Timeout, func() {
 			l.expired.Store(true)

@@ -54,6 +54,7 @@ func Prepare(s *store.Store, program, container string) (*Shim, error) {
 		Env:     []string{"PATH=" + os.Getenv("PATH"), "GOMAXPROCS=1"},
 		Files:   []userns.File{{Name: "control", File: theirs}},
 		Session: true,
+		Early:   unix.Access(program, unix.R_OK) == nil,
 	}, unix.CLONE_NEWNS, container)
 	if err != nil {
 		theirs.Close()

@@ -126,7 +126,10 @@ func checkOOMScore(score int, own func() int) (int, error) {
 	if score < -1000 || score > 1000 {
 		return 0, fmt.Errorf("invalid value %d, range for oom score adj is [-1000, 1000]", score)
 	}
-	if have := own(); score != 0 && score < have {
+	if score == 0 {
+		return 0, nil
+	}
+	if have := own(); score < have {
 		return 0, &userns.HostError{
 			What: fmt.Sprintf("the OOM score cannot be lowered to %d: this process has %d, and in a user namespace nobody may lower it", score, have),
 			Hint: fmt.Sprintf("use %d or more, or let the service that starts skiff have OOMScoreAdjust=%d", have, score),

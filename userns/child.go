@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ func Child(uids, gids []IDMap) (*Mapping, error) {
 		m.Single = only(uids, os.Geteuid()) && only(gids, os.Getegid())
 		return m, nil
 	}
-	own, err := Of(os.Getpid())
+	own, err := own()
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +34,9 @@ func Child(uids, gids []IDMap) (*Mapping, error) {
 	}
 	return m, nil
 }
+
+// own is the mapping of the caller's namespace, which is written once and is not left.
+var own = sync.OnceValues(func() (*Mapping, error) { return Of(os.Getpid()) })
 
 // within splits maps where the ranges of own, the namespace above, meet.
 func within(maps, own []IDMap) ([]IDMap, error) {
@@ -61,15 +65,11 @@ func only(maps []IDMap, id int) bool {
 // Same returns the mapping of a child namespace in which every id means what it
 // means to the caller.
 func Same() (*Mapping, error) {
-	uids, err := identity("/proc/self/uid_map")
+	own, err := own()
 	if err != nil {
 		return nil, err
 	}
-	gids, err := identity("/proc/self/gid_map")
-	if err != nil {
-		return nil, err
-	}
-	return Child(uids, gids)
+	return Child(identity(own.UIDs), identity(own.GIDs))
 }
 
 // As returns what the ids of a process mean to the caller, whose user namespace is

@@ -49,6 +49,12 @@ type Command struct {
 	// Mapping must be set where Create has CLONE_NEWUSER: the child waits until its
 	// identifiers are mapped.
 	Mapping *Mapping
+	// Early executes the program at once, with all capabilities but with ids that mean
+	// nothing yet: it starts up while its ids are being mapped, and calls [AwaitMapping]
+	// before it does anything. The program must be readable, as the helpers may not
+	// touch a process whose program is not (PR_SET_DUMPABLE(2const)). It says nothing
+	// without Mapping, which must map the caller's own ids to 0.
+	Early bool
 	// Join is a pidfd (or a namespace's descriptor) for setns(2) with JoinFlags.
 	Join      *os.File
 	JoinFlags int
@@ -97,6 +103,7 @@ func (c *Command) Start() (*Process, error) {
 type Starting struct {
 	process *Process
 	report  *os.File
+	early   bool
 	gate    *os.File     // nil where the child waits for nothing
 	mapped  func() error // waits for the mappings; nil where they are written already
 }
@@ -108,21 +115,26 @@ func (c *Command) Begin() (*Starting, error) {
 	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
 		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1,
 		root: [2]uintptr{uintptr(c.Root[0]), uintptr(c.Root[1])}}
+	s := &Starting{early: c.Early && c.Create&unix.CLONE_NEWUSER != 0}
 	var own descriptors
 	defer own.close()
-	if err := c.lay(&p, &own); err != nil {
-		return nil, err
-	}
 	var err error
-	s := &Starting{}
-	if s.report, err = own.pipe(&p.report); err != nil {
-		return nil, err
-	}
 	if c.Create&unix.CLONE_NEWUSER != 0 {
 		if s.gate, err = own.gate(&p); err != nil {
-			s.report.Close()
 			return nil, err
 		}
+	}
+	if s.early {
+		p.becomeRoot, p.early = false, true
+	}
+	if err = c.lay(&p, &own); err == nil {
+		s.report, err = own.pipe(&p.report)
+	}
+	if err != nil {
+		if s.gate != nil {
+			s.gate.Close()
+		}
+		return nil, err
 	}
 	syscall.ForkLock.Lock()
 	pid, errno := fork(&p)
@@ -138,8 +150,7 @@ func (c *Command) Begin() (*Starting, error) {
 			err = s.release() // nothing to wait for: the child may go on
 		}
 		if err != nil {
-			s.gate.Close() // the child reads end of file and exits
-			s.process.Wait()
+			err = s.fail(err)
 		}
 	}
 	if err != nil {
@@ -167,15 +178,26 @@ func (s *Starting) Finish() (*Process, error) {
 			err = s.release()
 		}
 		if err != nil {
-			s.gate.Close()
-			s.process.Wait()
-			return nil, err
+			return nil, s.fail(err)
 		}
 	}
 	if err := s.process.executed(s.report); err != nil {
 		return nil, err
 	}
 	return s.process, nil
+}
+
+// fail ends a child whose ids could not be mapped. One that was to execute its program
+// before may have failed at that: then this is why.
+func (s *Starting) fail(err error) error {
+	s.gate.Close() // the child reads end of file and exits
+	if s.early {
+		if first := s.process.executed(s.report); first != nil {
+			return first
+		}
+	}
+	s.process.Wait()
+	return err
 }
 
 // release lets the child go on, whose ids are mapped.
@@ -272,10 +294,13 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 		return fmt.Errorf("starting %q: argument: %w", c.Path, err)
 	}
 	env := c.Env
-	if len(c.Files) > 0 {
-		names := make([]string, len(c.Files))
-		for i, f := range c.Files {
-			names[i] = f.Name
+	if len(c.Files) > 0 || p.early {
+		var names []string
+		for _, f := range c.Files {
+			names = append(names, f.Name)
+		}
+		if p.early {
+			names = append(names, mappedName)
 		}
 		env = append(env[:len(env):len(env)], passedVariable+"="+strings.Join(names, ","))
 	}
@@ -299,7 +324,7 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 		}
 		p.before = append(p.before, fd)
 	}
-	if p.root[0] != 0 {
+	if p.early || p.becomeRoot && p.root[0] != 0 {
 		p.capHeader = &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	}
 	var null *os.File
@@ -323,6 +348,15 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 			return err
 		}
 	}
+	if !p.early {
+		return nil
+	}
+	gate, err := unix.FcntlInt(uintptr(p.gate), unix.F_DUPFD_CLOEXEC, firstSource)
+	if err != nil {
+		return fmt.Errorf("passing a pipe: %w", err)
+	}
+	own.add(gate)
+	p.sources, p.gate = append(p.sources, gate), -1
 	return nil
 }
 
@@ -418,6 +452,35 @@ func Passed(name string) (*os.File, error) {
 		}
 	}
 	return nil, fmt.Errorf("finding descriptor %q: not passed to this process", name)
+}
+
+// mappedName is the pipe that says to a process of [Command.Early] that its ids are mapped.
+const mappedName = "mapped"
+
+// AwaitMapping returns when the ids of a process that was started by [Command.Early]
+// are mapped; that of another one returns at once. The main thread, which must call
+// it, passes on by exec no more capabilities than root has anyway. An error says that the
+// starter has given up, or is dead: there is nothing to be done but to exit.
+func AwaitMapping() error {
+	gate, err := Passed(mappedName)
+	if err != nil {
+		return nil
+	}
+	defer gate.Close()
+	var b [1]byte
+	if _, err := io.ReadFull(gate, b[:]); err != nil {
+		return fmt.Errorf("waiting for the id mappings: %w", err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("reading the capabilities: %w", err)
+	}
+	data[0].Inheritable, data[1].Inheritable = 0, 0
+	if err := unix.Capset(&header, &data[0]); err != nil { // what is not inheritable is not ambient (capabilities(7))
+		return fmt.Errorf("dropping inheritable capabilities: %w", err)
+	}
+	return nil
 }
 
 // DieWithParent lets the kernel kill the calling process when its parent ends

@@ -66,8 +66,9 @@ type plan struct {
 	unshare     uintptr
 	reparent    bool
 	becomeRoot  bool
-	root        [2]uintptr // user and group id to become
-	capHeader   *unix.CapUserHeader
+	early       bool                // the program waits for the mappings by itself
+	root        [2]uintptr          // user and group id to become
+	capHeader   *unix.CapUserHeader // to keep all capabilities over exec as another one than root; or nil
 	capData     [2]unix.CapUserData
 	session     bool
 	readOnly    bool
@@ -177,7 +178,7 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 			goto fail
 		}
 	}
-	if p.becomeRoot && p.capHeader != nil {
+	if p.capHeader != nil {
 		msg[0] = uint32(stepAmbient)
 		if _, _, errno = syscall.RawSyscall(unix.SYS_CAPGET, uintptr(unsafe.Pointer(p.capHeader)), uintptr(unsafe.Pointer(&p.capData)), 0); errno != 0 {
 			goto fail

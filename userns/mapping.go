@@ -1,8 +1,6 @@
 package userns
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -81,25 +79,21 @@ func rootMapping() (*Mapping, error) {
 		m.UIDs, m.GIDs = stack(0, subUIDs), stack(0, subGIDs)
 		return m, nil
 	}
-	if m.UIDs, err = identity("/proc/self/uid_map"); err != nil {
-		return nil, err
-	}
-	if m.GIDs, err = identity("/proc/self/gid_map"); err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-// identity maps every id that exists in the caller's namespace to itself.
-func identity(path string) ([]IDMap, error) {
-	have, err := readMap(path)
+	own, err := own()
 	if err != nil {
 		return nil, err
 	}
-	for i := range have {
-		have[i].Outside = have[i].Inside
+	m.UIDs, m.GIDs = identity(own.UIDs), identity(own.GIDs)
+	return m, nil
+}
+
+// identity maps every id that a namespace has to itself.
+func identity(have []IDMap) []IDMap {
+	same := slices.Clone(have)
+	for i := range same {
+		same[i].Outside = same[i].Inside
 	}
-	return have, nil
+	return same
 }
 
 // Privileged tells whether the caller is root of its user namespace, with the
@@ -153,13 +147,20 @@ func readMap(path string) ([]IDMap, error) {
 		return nil, fmt.Errorf("reading id mappings: %w", err)
 	}
 	var maps []IDMap
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		var m IDMap
-		if _, err := fmt.Sscan(lines.Text(), &m.Inside, &m.Outside, &m.Size); err != nil {
-			return nil, fmt.Errorf("parsing %s: line %q: %w", path, lines.Text(), err)
+	for line := range strings.Lines(string(data)) {
+		var numbers [3]uint32
+		fields := strings.Fields(line)
+		if len(fields) != len(numbers) {
+			return nil, fmt.Errorf("parsing %s: line %q is no range of ids", path, line)
 		}
-		maps = append(maps, m)
+		for i, field := range fields {
+			n, err := strconv.ParseUint(field, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("parsing %s: line %q: %w", path, line, err)
+			}
+			numbers[i] = uint32(n)
+		}
+		maps = append(maps, IDMap{numbers[0], numbers[1], numbers[2]})
 	}
 	return maps, nil
 }
@@ -178,13 +179,27 @@ func (m *Mapping) write(pid int) (done func() error, err error) {
 			return nil, fmt.Errorf("mapping group ids: %w", err)
 		}
 	}
-	if err := os.WriteFile(proc+"uid_map", lines(m.UIDs), 0); err != nil {
+	if err := writeMap(proc+"uid_map", m.UIDs); err != nil {
 		return nil, fmt.Errorf("mapping user ids: %w", explainMapping(err))
 	}
-	if err := os.WriteFile(proc+"gid_map", lines(m.GIDs), 0); err != nil {
+	if err := writeMap(proc+"gid_map", m.GIDs); err != nil {
 		return nil, fmt.Errorf("mapping group ids: %w", explainMapping(err))
 	}
 	return nil, nil
+}
+
+// writeMap writes a map in one go, as the kernel wants it. A child waits for it: package
+// os would ask of the file first whether it can be polled.
+func writeMap(path string, maps []IDMap) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_, err = unix.Write(fd, lines(maps))
+		unix.Close(fd)
+	}
+	if err != nil {
+		return &os.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
 }
 
 func lines(maps []IDMap) []byte {

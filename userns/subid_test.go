@@ -122,9 +122,9 @@ func TestRootMapping(t *testing.T) {
 	if !m.privileged || len(m.UIDs) == 0 || m.UIDs[0].Inside != 0 || m.UIDs[0].Outside != 0 {
 		t.Errorf("root's mapping is %+v", m)
 	}
-	ids, err := identity("/proc/self/uid_map")
+	own, err := own()
 	must(t, err)
-	for _, id := range ids {
+	for _, id := range identity(own.UIDs) {
 		if id.Inside != id.Outside {
 			t.Errorf("%v is no identity", id)
 		}

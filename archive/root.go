@@ -66,6 +66,9 @@ func rootOf(who store.ProcessID, folder string) (*os.File, error) {
 	}
 	defer pidfd.Close()
 	top, err := os.OpenFile("/proc/"+strconv.Itoa(who.PID)+"/root", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return nil, errEnded
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the container's root: %w", err)
 	}

@@ -24,7 +24,8 @@ type listing struct {
 
 // uses tells whether the output needs a field, which may be dear to find out.
 func (l *listing) uses(field string) bool {
-	return l.format == "json" || strings.Contains(l.template(), "."+field)
+	t := l.template()
+	return strings.Contains(t, "."+field) || strings.Contains(strings.ReplaceAll(t, " ", ""), "json.}")
 }
 
 func (l *listing) isTable() bool { return l.format == "" || strings.HasPrefix(l.format, "table") }

@@ -37,7 +37,7 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 		ID: c.ID, Name: "/" + r.Name, Created: stamp(r.Created), Path: r.Path, Args: args,
 		State: stateOf(state), Image: r.Image.ID, Driver: r.Driver, Platform: system,
 		ResolvConfPath: filepath.Join(c.Dir, fileResolv), HostnamePath: filepath.Join(c.Dir, fileHostname), HostsPath: filepath.Join(c.Dir, fileHosts),
-		HostConfig: r.HostConfig, Config: r.Config, Mounts: mountPoints(&r.HostConfig),
+		HostConfig: inspectHostConfig(r.HostConfig), Config: r.Config, Mounts: mountPoints(&r.HostConfig),
 		GraphDriver: GraphDriver{Name: r.Driver, Data: map[string]string{
 			"LowerDir": e.lowers(r.Image.Layers), "UpperDir": filepath.Join(c.Dir, "upper"),
 			"WorkDir": filepath.Join(c.Dir, "work"), "MergedDir": filepath.Join(c.Dir, "merged"),

@@ -172,7 +172,7 @@ func TestInspectNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{`"Id"`, `"State"`, `"Pid"`, `"ExitCode"`, `"OOMKilled"`, `"HostConfig"`, `"NetworkMode"`, `"Mounts"`, `"GraphDriver"`, `"NetworkSettings"`, `"Config"`} {
+	for _, name := range []string{`"Id"`, `"State"`, `"Pid"`, `"ExitCode"`, `"OOMKilled"`, `"HostConfig"`, `"NetworkMode"`, `"PidsLimit"`, `"CgroupParent"`, `"Links"`, `"OomKillDisable"`, `"ConsoleSize"`, `"MaskedPaths"`, `"Mounts"`, `"GraphDriver"`, `"NetworkSettings"`, `"Config"`} {
 		if !strings.Contains(string(text), name) {
 			t.Errorf("inspect lacks %s", name)
 		}

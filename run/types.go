@@ -27,7 +27,7 @@ type ContainerInspect struct {
 	ProcessLabel    string
 	AppArmorProfile string
 	ExecIDs         []string
-	HostConfig      store.HostConfig
+	HostConfig      InspectHostConfig
 	GraphDriver     GraphDriver
 	Mounts          []MountPoint
 	Config          store.Config

@@ -10,8 +10,8 @@ import (
 // The types of a runtime-spec config reach far: the first use of one costs
 // encoding/json half a millisecond and a quarter of a megabyte for fields of
 // other platforms, cgroups and seccomp rules, which most configs do not have. So
-// a config goes through a type with the common fields; what is rare is seen and
-// then done the long way.
+// a config is written by a type with the common fields, and read without any; what is
+// rare is seen and then done the long way.
 
 // commonSpec is specs.Spec with the fields that skiff's own configs have.
 type commonSpec struct {
@@ -23,13 +23,6 @@ type commonSpec struct {
 	Mounts      []specs.Mount     `json:"mounts,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Linux       *commonLinux      `json:"linux,omitempty"`
-
-	Hooks   json.RawMessage `json:"hooks,omitempty"`
-	Solaris json.RawMessage `json:"solaris,omitempty"`
-	Windows json.RawMessage `json:"windows,omitempty"`
-	VM      json.RawMessage `json:"vm,omitempty"`
-	ZOS     json.RawMessage `json:"zos,omitempty"`
-	FreeBSD json.RawMessage `json:"freebsd,omitempty"`
 }
 
 type commonProcess struct {
@@ -45,11 +38,6 @@ type commonProcess struct {
 	ApparmorProfile string                   `json:"apparmorProfile,omitempty"`
 	OOMScoreAdj     *int                     `json:"oomScoreAdj,omitempty"`
 	SelinuxLabel    string                   `json:"selinuxLabel,omitempty"`
-
-	CommandLine     json.RawMessage `json:"commandLine,omitempty"`
-	Scheduler       json.RawMessage `json:"scheduler,omitempty"`
-	IOPriority      json.RawMessage `json:"ioPriority,omitempty"`
-	ExecCPUAffinity json.RawMessage `json:"execCPUAffinity,omitempty"`
 }
 
 type commonLinux struct {
@@ -63,14 +51,6 @@ type commonLinux struct {
 	MaskedPaths       []string               `json:"maskedPaths,omitempty"`
 	ReadonlyPaths     []string               `json:"readonlyPaths,omitempty"`
 	MountLabel        string                 `json:"mountLabel,omitempty"`
-
-	Resources    json.RawMessage `json:"resources,omitempty"`
-	NetDevices   json.RawMessage `json:"netDevices,omitempty"`
-	Seccomp      json.RawMessage `json:"seccomp,omitempty"`
-	IntelRdt     json.RawMessage `json:"intelRdt,omitempty"`
-	MemoryPolicy json.RawMessage `json:"memoryPolicy,omitempty"`
-	Personality  json.RawMessage `json:"personality,omitempty"`
-	TimeOffsets  json.RawMessage `json:"timeOffsets,omitempty"`
 }
 
 // EncodeSpec is json.Marshal for a config, quick for what skiff makes itself.
@@ -83,18 +63,14 @@ func EncodeSpec(s *specs.Spec) ([]byte, error) {
 
 // DecodeSpec is json.Unmarshal for a config, quick for what skiff makes itself.
 func DecodeSpec(data []byte) (*specs.Spec, error) {
-	var c commonSpec
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, fmt.Errorf("parsing the OCI config: %w", err)
-	}
-	if c.hasMore() {
-		s := new(specs.Spec)
-		if err := json.Unmarshal(data, s); err != nil {
-			return nil, fmt.Errorf("parsing the OCI config: %w", err)
-		}
+	if s := quickSpec(data); s != nil {
 		return s, nil
 	}
-	return c.spec(), nil
+	s := new(specs.Spec)
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("parsing the OCI config: %w", err)
+	}
+	return s, nil
 }
 
 // common returns s in the narrow type, or nil where s has more than that holds.
@@ -120,36 +96,4 @@ func common(s *specs.Spec) *commonSpec {
 			MaskedPaths: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths, MountLabel: l.MountLabel}
 	}
 	return c
-}
-
-// hasMore tells whether a field was there that the narrow type does not hold.
-func (c *commonSpec) hasMore() bool {
-	rare := [][]byte{c.Hooks, c.Solaris, c.Windows, c.VM, c.ZOS, c.FreeBSD}
-	if p := c.Process; p != nil {
-		rare = append(rare, p.CommandLine, p.Scheduler, p.IOPriority, p.ExecCPUAffinity)
-	}
-	if l := c.Linux; l != nil {
-		rare = append(rare, l.Resources, l.NetDevices, l.Seccomp, l.IntelRdt, l.MemoryPolicy, l.Personality, l.TimeOffsets)
-	}
-	for _, r := range rare {
-		if r != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *commonSpec) spec() *specs.Spec {
-	s := &specs.Spec{Version: c.Version, Root: c.Root, Hostname: c.Hostname, Domainname: c.Domainname, Mounts: c.Mounts, Annotations: c.Annotations}
-	if p := c.Process; p != nil {
-		s.Process = &specs.Process{Terminal: p.Terminal, ConsoleSize: p.ConsoleSize, User: p.User, Args: p.Args, Env: p.Env, Cwd: p.Cwd,
-			Capabilities: p.Capabilities, Rlimits: p.Rlimits, NoNewPrivileges: p.NoNewPrivileges,
-			ApparmorProfile: p.ApparmorProfile, OOMScoreAdj: p.OOMScoreAdj, SelinuxLabel: p.SelinuxLabel}
-	}
-	if l := c.Linux; l != nil {
-		s.Linux = &specs.Linux{UIDMappings: l.UIDMappings, GIDMappings: l.GIDMappings, Sysctl: l.Sysctl, CgroupsPath: l.CgroupsPath,
-			Namespaces: l.Namespaces, Devices: l.Devices, RootfsPropagation: l.RootfsPropagation,
-			MaskedPaths: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths, MountLabel: l.MountLabel}
-	}
-	return s
 }

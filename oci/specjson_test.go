@@ -85,3 +85,45 @@ func TestSpecComesThroughWholeWhateverItHolds(t *testing.T) {
 		}
 	}
 }
+
+// What the quick reader takes, it takes as encoding/json does.
+func FuzzQuickSpec(f *testing.F) {
+	s := &specs.Spec{}
+	fillField(reflect.ValueOf(s).Elem(), 0)
+	s.Hooks, s.Solaris, s.Windows, s.VM, s.ZOS, s.FreeBSD = nil, nil, nil, nil, nil, nil
+	seed, _ := json.Marshal(s)
+	f.Add(seed)
+	common, _ := EncodeSpec(dockerSpec("true"))
+	f.Add(common)
+	for _, odd := range []string{
+		`{"hostname":"a\u00e9\n","mounts":[],"annotations":{"a":"\"b\\"}}`, `{"hostname":"a","hostname":"b"}`, `{"Hostname":"a"}`, `{"process":null}`,
+		`{"process":{"user":{"uid":01}}}`, `{"process":{"user":{"uid":1e2,"umask":4294967296}}}`, `{"process":{"oomScoreAdj":-0}}`, ` { } `, `{}x`, "{\"hostname\":\"\xff\t\"}", `[`, ``, "\x00", `{"mounts":[{},]}`,
+	} {
+		f.Add([]byte(odd))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got := quickSpec(data)
+		if got == nil {
+			return
+		}
+		want := new(specs.Spec)
+		if err := json.Unmarshal(data, want); err != nil {
+			t.Fatalf("%q was taken, and is %v", data, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q was read as %+v, want %+v", data, got, want)
+		}
+	})
+}
+
+// Skiff's own configs are read the quick way.
+func TestQuickSpecTakesCommonConfigs(t *testing.T) {
+	t.Parallel()
+	data, err := EncodeSpec(dockerSpec("true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if quickSpec(data) == nil {
+		t.Errorf("%s is not taken", data)
+	}
+}

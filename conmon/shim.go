@@ -156,7 +156,7 @@ func (s *shim) meet() error {
 		return errors.Join(err, unix.EPROTO)
 	}
 	s.control = control
-	if s.setup, err = wire.Decode[Setup](body); err != nil {
+	if s.setup, err = decodeSetup(body); err != nil {
 		return err
 	}
 	s.store = &store.Store{Root: s.setup.Root}

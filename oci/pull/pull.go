@@ -4,7 +4,7 @@
 // learning the types of a config.
 //
 // It is not for all of JSON. Whatever is unusual ends the reading by [Text.OK] being
-// false: a name that the caller does not know, a name that comes twice, a null, a fraction. Then
+// false: a name that the caller does not know, a name that comes twice, a fraction. Then
 // encoding/json has the word.
 package pull
 
@@ -168,6 +168,17 @@ func (t *Text) Int() int64 {
 		return 0
 	}
 	return n
+}
+
+// Null passes over a null, and tells whether there was one.
+func (t *Text) Null() bool {
+	if t.peek() != 'n' {
+		return false
+	}
+	if t.word() != "null" {
+		t.Refuse()
+	}
+	return true
 }
 
 // Strings reads an array of strings.

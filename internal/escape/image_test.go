@@ -99,8 +99,7 @@ func TestHostileConfigs(t *testing.T) {
 			for _, o := range []outcome{
 				skiff("run", "--name", name, "--network", "none", ref),
 				skiff("ps", "-a", "--no-trunc", "--filter", "name="+name),
-				skiff("inspect", name), skiff("inspect", ref), skiff("images", "--no-trunc"), skiff("history", ref), skiff("logs", name),
-				skiff("events", "--since", "1h", "--until", "0s"), skiff("port", name), skiff("start", "-a", name),
+				skiff("inspect", name), skiff("inspect", ref), skiff("port", name), skiff("start", "-a", name),
 			} {
 				orderly(t, o)
 			}
@@ -189,6 +188,12 @@ func TestHostileLinksInAnImage(t *testing.T) {
 	if err := os.Chmod(outside, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	// Some of them lead to what is there.
+	for _, name := range []string{"run", "work", "secrets"} {
+		if err := os.Mkdir(filepath.Join(outside, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
 	way := "/../../../../../.." + outside
 	var files []fixture.File
 	for _, name := range []string{"etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/localtime", "etc/mtab", "run", "dev/console", "dev/shm", "dev/pts", "dev/mqueue", "dev/null", "work", "secrets"} {
@@ -197,7 +202,12 @@ func TestHostileLinksInAnImage(t *testing.T) {
 	ref := image(t, func(c *v1.Config) { c.WorkingDir = "/work/made" }, files...)
 	o := skiff("run", "--rm", "-t", "--network", "none", "--tz", "local", "--tmpfs", "/run/made", "-v", outside+":/secrets/made", ref, "true")
 	orderly(t, o)
-	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
-		t.Errorf("made outside: %v %v", entries, err)
+	if o.code != 0 {
+		t.Errorf("it was not started: %s", o.all)
+	}
+	first, _ := filepath.Glob(outside + "/*")
+	second, _ := filepath.Glob(outside + "/*/*")
+	if len(first) != 3 || len(second) > 0 {
+		t.Errorf("made outside: %v %v", first, second)
 	}
 }

@@ -32,7 +32,7 @@ func TestWordsOfAContainerDoNotReachTheTerminal(t *testing.T) {
 	eventually(t, "a process with a title", func() bool { return strings.Contains(skiff("top", name, "comm").all, "]0;") })
 	for _, args := range [][]string{
 		{"ps", "-a", "--no-trunc"}, {"ps", "-a", "--no-trunc", "--format", "table {{.Names}}\t{{.Command}}\t{{.Labels}}"}, {"images"},
-		{"top", name}, {"top", name, "pid", "comm", "args"}, {"stats", "--no-stream", name}, {"history", ref},
+		{"top", name}, {"top", name, "pid", "comm", "args"}, {"stats", "--no-stream", name},
 		{"events", "--since", "1h", "--until", "0s", "--filter", "container=" + name}, {"inspect", name}, {"inspect", ref},
 		{"exec", name, pwn}, {"exec", "-u", pwn, name, "true"}, {"exec", "-w", "/" + pwn, name, "true"}, {"port", pwn}, {"logs", pwn}, {"start", pwn}, {"rmi", pwn},
 		{"run", "--rm", "--name", pwn, ref}, {"run", "--rm", "--network", pwn, ref}, {"run", "--rm", pwn}, {"pull", pwn}, {"run", "--rm", "--network", "none", "-h", pwn, ref},

@@ -50,6 +50,7 @@ func TestWordsAreDockers(t *testing.T) {
 func ownWords() []string {
 	return []string{
 		"skiff inspect", "skiff version", "skiff login", "skiff logout", "skiff events", "skiff system df", // speak of Docker, or of its daemon
+		"skiff cp", "skiff diff", // two lines of usage; images as well, as podman has it
 		"skiff secret create", "skiff secret rm", "--showsecret", // podman's
 		"--tls-verify", "--progress", "--authfile", // podman's and buildkit's
 		"--stream", "create --ignore", "connect --mac-address", "rm --force", // podman's, or with its meaning beside docker's

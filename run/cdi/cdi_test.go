@@ -54,7 +54,7 @@ devices:
 func TestFind(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"v.yaml": vendorYAML, "README": "not a CDI file"})
-	got, err := Find([]string{"/nonexistent", dir}, []string{"vendor.com/thing=two", "vendor.com/thing=one"})
+	got, err := Find([]string{dir + "/missing", dir}, []string{"vendor.com/thing=two", "vendor.com/thing=one"})
 	want := &Edits{
 		Env:    []string{"ALL=1"},
 		Nodes:  []Node{{Path: "/dev/thing1", HostPath: "/dev/null"}},

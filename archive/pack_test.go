@@ -1,7 +1,9 @@
 package archive
 
 import (
+	"archive/tar"
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +73,61 @@ func TestCopyKeepsWhatFilesAre(t *testing.T) {
 			t.Errorf("the attribute is %q (%v)", value[:max(n, 0)], err)
 		}
 	}
+}
+
+// Directories that their owner may not write to, or not even look into, come along
+// with what is in them.
+func TestClosedDirectories(t *testing.T) {
+	t.Parallel()
+	source, target := t.TempDir(), t.TempDir()
+	lay(t, source, "d/read/below/file=text", "d/none/")
+	when := time.Unix(1_600_000_000, 0)
+	must(t, os.Chtimes(filepath.Join(source, "d/read"), when, when))
+	data := pack(t, newTree(t, source), PackOptions{Path: "/d", Name: "d"})
+	data = rewrite(t, data, func(h *tar.Header) {
+		switch h.Name {
+		case "d/read/", "d/read/below/":
+			h.Mode = 0o555
+		case "d/none/":
+			h.Mode = 0
+		}
+	})
+	into := newTree(t, target)
+	for range 2 { // the second finds them there
+		_, err := into.Extract(ExtractOptions{Into: "/"}, bytes.NewReader(data))
+		must(t, err)
+		for name, want := range map[string]os.FileMode{"d/read": 0o555, "d/read/below": 0o555, "d/none": 0} {
+			info, err := os.Stat(filepath.Join(target, name))
+			must(t, err)
+			if info.Mode().Perm() != want || name == "d/read" && !info.ModTime().Equal(when) {
+				t.Errorf("%s has %v %v, want %v", name, info.Mode(), info.ModTime(), want)
+			}
+		}
+		must(t, os.Chmod(filepath.Join(target, "d/none"), 0o700)) // so that it can be opened, and deleted
+	}
+	for _, name := range []string{"d/read", "d/read/below"} {
+		must(t, os.Chmod(filepath.Join(target, name), 0o755))
+	}
+}
+
+// rewrite makes an archive anew with other headers.
+func rewrite(t *testing.T, data []byte, change func(*tar.Header)) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	r, w := tar.NewReader(bytes.NewReader(data)), tar.NewWriter(&out)
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		must(t, err)
+		change(h)
+		must(t, w.WriteHeader(h))
+		_, err = io.Copy(w, r)
+		must(t, err)
+	}
+	must(t, w.Close())
+	return out.Bytes()
 }
 
 // A file of which most is a hole costs an archive what it holds, and has holes again.

@@ -55,7 +55,7 @@ type applier struct {
 	implicit     map[string]bool
 	implicitSize int
 	noted        int
-	times        []dirTime       // of directories, set last: each entry below would change them
+	times        []dirTime       // of directories, set last: each entry below would change them, or could not be made
 	devices      map[string]bool // names passed over, so that hard links to them are as well
 	buffer       []byte
 }
@@ -63,6 +63,7 @@ type applier struct {
 type dirTime struct {
 	path         string
 	access, mtim time.Time
+	mode         *uint32 // nil: it has its mode
 }
 
 // Apply unpacks the archive into the directory root, which is empty, and reads
@@ -221,18 +222,27 @@ func split(name string) (folder, base string) {
 	return name[:i], name[i+1:]
 }
 
-// setTimes gives the directories their times, now that nothing is written to them
-// any more. One that went since, because a later entry replaced it, is passed over.
+// setTimes gives the directories their times, and those that their owner could not
+// have written to their modes, now that nothing is written to them any more: what lies
+// deepest first. One that went since, because a later entry replaced it, is passed over.
 func (a *applier) setTimes() error {
-	for _, d := range a.times {
-		fd, err := a.open("./"+d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	for i := len(a.times) - 1; i >= 0; i-- {
+		d := a.times[i]
+		flags := unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW
+		if d.mode != nil {
+			flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW // fchmod(2) takes no O_PATH
+		}
+		fd, err := a.open("./"+d.path, flags)
 		if err != nil {
 			continue
 		}
 		err = unix.UtimesNanoAt(fd, "", timespecs(d.access, d.mtim), unix.AT_EMPTY_PATH)
+		if err == nil && d.mode != nil {
+			err = unix.Fchmod(fd, *d.mode)
+		}
 		unix.Close(fd)
 		if err != nil {
-			return fmt.Errorf("unpacking %q: setting its times: %w", shorten(d.path), err)
+			return fmt.Errorf("unpacking %q: setting its times and mode: %w", shorten(d.path), err)
 		}
 	}
 	return nil

@@ -126,13 +126,20 @@ func zero(data []byte) bool {
 	return true
 }
 
+// ownerRights are what the owner of a directory needs to make something in it.
+const ownerRights = 0o700
+
 // folder makes a directory, or takes over one that stands there.
 func (a *applier) folder(parent int, name, base string, h *tar.Header) error {
 	mode := uint32(h.Mode) & 0o7777
-	err := unix.Mkdirat(parent, base, mode&0o777)
+	first := mode
+	if a.options != nil {
+		first |= ownerRights // others than root unpack as well
+	}
+	err := unix.Mkdirat(parent, base, first&0o777)
 	there := errors.Is(err, unix.EEXIST)
 	if there {
-		err = a.takeOver(parent, base, mode)
+		err = a.takeOver(parent, base, first)
 	}
 	if err != nil {
 		return err
@@ -180,15 +187,19 @@ func (a *applier) folderAttributes(fd int, name string, h *tar.Header, mode uint
 	if err != nil {
 		return err
 	}
+	first, last := mode, (*uint32)(nil)
+	if a.options != nil && mode&ownerRights != ownerRights {
+		first, last = mode|ownerRights, &mode
+	}
 	if mode&^0o777 != 0 || there || a.options != nil {
-		if err := unix.Fchmod(fd, mode); err != nil {
+		if err := unix.Fchmod(fd, first); err != nil {
 			return fmt.Errorf("setting its mode: %w", err)
 		}
 	}
 	if err := a.note(name); err != nil {
 		return err
 	}
-	a.times = append(a.times, dirTime{name, h.AccessTime, h.ModTime})
+	a.times = append(a.times, dirTime{name, h.AccessTime, h.ModTime, last})
 	return a.attributes(fd, h)
 }
 

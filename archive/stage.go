@@ -78,6 +78,7 @@ type stage struct {
 }
 
 func stageMain() int {
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // a container in the host's PID namespace sees us
 	unix.Umask(0)
 	var passed [4]*os.File
 	for i, name := range [...]string{"requests", "replies", "in", "out"} {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,6 +67,9 @@ func (st Stack) Mount() (*Mounted, error) {
 		err = unix.Mount(st.Base, m.Path, "", unix.MS_BIND|unix.MS_REC, "")
 	default:
 		err = fmt.Errorf("storage driver %q is unknown", driver)
+	}
+	if errors.Is(err, unix.EBUSY) {
+		return nil, &userns.HostError{What: "the root file system is mounted elsewhere", Hint: "skiff unmount it in the skiff unshare where skiff mount was called", Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("mounting the root file system (%s): %w", driver, err)

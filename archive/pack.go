@@ -45,6 +45,10 @@ func (t *Tree) Pack(o PackOptions, w io.Writer) (*Packed, error) {
 	defer first.Close()
 	out := bufio.NewWriterSize(w, 256<<10)
 	p := &packer{tree: t, options: o, out: out, tar: tar.NewWriter(out), mount: mountOf(first), links: map[inode]string{}, buffer: make([]byte, 256<<10)}
+	if devices, _, err := t.open("/dev", false); err == nil {
+		p.devices = mountOf(devices)
+		devices.Close()
+	}
 	if err := p.first(first, st); err != nil {
 		return nil, err
 	}
@@ -69,7 +73,8 @@ type packer struct {
 	options PackOptions
 	out     *bufio.Writer // below tar
 	tar     *tar.Writer
-	mount   uint64
+	mount   uint64 // that Path is on
+	devices uint64 // that /dev is on
 	links   map[inode]string // the first name of each file with several
 	packed  Packed
 	buffer  []byte
@@ -102,7 +107,7 @@ func (p *packer) folder(dir *os.File, name string, st *unix.Stat_t) error {
 	if err := p.write(h); err != nil {
 		return err
 	}
-	if p.mountedOn(dir) {
+	if p.mountedOn(dir) || p.runtimes(dir) {
 		return nil
 	}
 	return p.content(dir, name)
@@ -156,6 +161,25 @@ func (p *packer) entry(dir *os.File, base, name string) error {
 // would not tell: an overlay shows files of several.
 func (p *packer) mountedOn(f *os.File) bool {
 	return p.options.OneSystem && mountOf(f) != p.mount
+}
+
+// runtimes tells whether a directory below Path is on a mount that each container is
+// given anew and that holds no files to keep: the kernel's own file systems, and /dev.
+// As with docker they are packed empty, but not where Path itself is on them.
+func (p *packer) runtimes(dir *os.File) bool {
+	mount := mountOf(dir)
+	if mount == p.mount || mount == p.devices {
+		return mount != p.mount
+	}
+	var fs unix.Statfs_t
+	if unix.Fstatfs(int(dir.Fd()), &fs) != nil {
+		return false
+	}
+	switch int64(fs.Type) {
+	case unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEVPTS_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // mountOf is the number of the mount that an open file is on; 0 before Linux 5.8.

@@ -114,7 +114,7 @@ type Starting struct {
 func (c *Command) Begin() (*Starting, error) {
 	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
 		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1,
-		root: [2]uintptr{uintptr(c.Root[0]), uintptr(c.Root[1])}}
+		root: [2]uintptr{uintptr(c.Root[0]), uintptr(c.Root[1])}, pause: syscall.Timespec{Nsec: 1e6}}
 	s := &Starting{early: c.Early && c.Create&unix.CLONE_NEWUSER != 0}
 	var own descriptors
 	defer own.close()
@@ -150,6 +150,7 @@ func (c *Command) Begin() (*Starting, error) {
 			err = s.release() // nothing to wait for: the child may go on
 		}
 		if err != nil {
+			own.close() // else the report would have no end
 			err = s.fail(err)
 		}
 	}
@@ -385,6 +386,7 @@ func (d *descriptors) close() {
 	for _, fd := range *d {
 		unix.Close(fd)
 	}
+	*d = nil
 }
 
 // source duplicates f to where the child picks it up.

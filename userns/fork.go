@@ -76,11 +76,16 @@ type plan struct {
 	programPath *byte
 	argv, envv  **byte
 
+	pause syscall.Timespec // between two tries to execute a program that is busy
+
 	sources []int // sources[i] becomes descriptor i; all are numbered above len(sources)
 	empty   *byte
 	attr    *unix.MountAttr
 	nofile  *syscall.Rlimit // to set before exec, or nil
 }
+
+// busyTries is how often a program is tried that somebody has open for writing: for a second.
+const busyTries = 1000
 
 // twice tells whether the namespaces of cloneFlags are made by a second clone, in
 // the child: after it has joined others.
@@ -244,10 +249,18 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		}
 	}
 	msg[0] = uint32(stepExec)
-	if p.readOnly || p.programFile >= 0 {
-		_, _, errno = syscall.RawSyscall6(unix.SYS_EXECVEAT, fd, uintptr(unsafe.Pointer(p.empty)), uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.envv)), unix.AT_EMPTY_PATH, 0)
-	} else {
-		_, _, errno = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(p.programPath)), uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.envv)))
+	for i = 0; ; i++ {
+		if p.readOnly || p.programFile >= 0 {
+			_, _, errno = syscall.RawSyscall6(unix.SYS_EXECVEAT, fd, uintptr(unsafe.Pointer(p.empty)), uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.envv)), unix.AT_EMPTY_PATH, 0)
+		} else {
+			_, _, errno = syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(p.programPath)), uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.envv)))
+		}
+		if errno != syscall.ETXTBSY || i == busyTries {
+			break
+		}
+		// Somebody has just written the program, and a process that he was forking
+		// meanwhile has his descriptor until it executes its own (golang.org/issue/22315).
+		syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&p.pause)), 0, 0)
 	}
 fail:
 	msg[1] = uint32(errno)

@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("ready")
 		os.Stdin.Read(make([]byte, 1))
 		os.Exit(0)
+	case earlyStage:
+		os.Exit(reportEarly())
 	case gateStage:
 		os.Exit(dieBeforeMapping())
 	}
@@ -110,7 +112,9 @@ func ask(t *testing.T, c Command) report {
 	if c.Path == "" && c.Program == nil {
 		c.Path = "/proc/self/exe"
 	}
-	c.Args, c.Stdout = []string{reportStage}, out
+	if c.Stdout = out; c.Args == nil {
+		c.Args = []string{reportStage}
+	}
 	if c.Stderr == nil {
 		c.Stderr = os.Stderr
 	}

@@ -125,7 +125,7 @@ func (p *Place) makeScope(r Request, shim <-chan int) (*store.Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer conn.close()
 	pid, wanted := <-shim
 	if !wanted {
 		return nil, errAbandoned

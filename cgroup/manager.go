@@ -15,22 +15,26 @@ import (
 
 // socket is where a service manager can be spoken to.
 type socket struct {
-	address string // of D-Bus
-	bus     bool   // a message bus, where one says hello first; else the manager itself
+	path string
+	bus  bool // a message bus, where one says hello first; else the manager itself
 }
 
-// managers are the sockets of the service manager that is this user's, the manager's
-// own before that of the bus: it saves a hop and needs no bus. None where it does not run.
+// managers are the sockets of the service manager that is this user's, that of the bus
+// before the manager's own: whoever connects to that one has it describe all its
+// objects anew, which takes three times as long as all else that it does for a scope.
+// None where it does not run.
 func managers() []socket {
 	if os.Geteuid() == 0 {
-		return existing(socket{"unix:path=/run/systemd/private", false}, socket{"unix:path=/run/dbus/system_bus_socket", true})
+		if unix.Access("/run/systemd/system", unix.F_OK) != nil { // sd_booted(3)
+			return nil
+		}
+		return existing(socket{"/run/dbus/system_bus_socket", true}, socket{"/run/systemd/private", false})
 	}
 	folder := runtimeDir()
-	found := existing(socket{"unix:path=" + folder + "/systemd/private", false})
-	if len(found) == 0 && unix.Access(folder+"/systemd", unix.F_OK) != nil {
-		return nil // a bus without a manager
+	if unix.Access(folder+"/systemd", unix.F_OK) != nil {
+		return nil
 	}
-	return append(found, existing(socket{"unix:path=" + folder + "/bus", true})...)
+	return existing(socket{folder + "/bus", true}, socket{folder + "/systemd/private", false})
 }
 
 // runtimeDir is the folder of the user's manager. XDG_RUNTIME_DIR is missing, or that
@@ -47,7 +51,7 @@ func runtimeDir() string {
 
 func existing(all ...socket) (found []socket) {
 	for _, s := range all {
-		if unix.Access(strings.TrimPrefix(s.address, "unix:path="), unix.W_OK) == nil {
+		if unix.Access(s.path, unix.W_OK) == nil {
 			found = append(found, s)
 		}
 	}
@@ -71,40 +75,21 @@ const (
 	managerName   = "org.freedesktop.systemd1"
 	managerObject = dbus.ObjectPath("/org/freedesktop/systemd1")
 	managerFace   = managerName + ".Manager"
+	jobRemoved    = "JobRemoved"
 )
 
 // dial connects to the first manager that answers.
-func dial(ctx context.Context, all []socket) (*dbus.Conn, error) {
+func dial(ctx context.Context, all []socket) (*conversation, error) {
 	var failed []error
-	for _, s := range all {
-		conn, err := dialOne(ctx, s)
+	for i, s := range all {
+		c, err := converse(ctx, s)
 		if err == nil {
-			return conn, nil
+			c.others = all[i+1:]
+			return c, nil
 		}
 		failed = append(failed, err)
 	}
 	return nil, fmt.Errorf("connecting to the service manager: %w", errors.Join(failed...))
-}
-
-func dialOne(ctx context.Context, s socket) (*dbus.Conn, error) {
-	conn, err := dbus.Dial(s.address, dbus.WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
-	if err == nil && s.bus {
-		if err = conn.Hello(); err == nil {
-			err = conn.AddMatchSignal(dbus.WithMatchInterface(managerFace), dbus.WithMatchMember("JobRemoved"))
-		}
-		if err == nil {
-			err = conn.Object(managerName, managerObject).CallWithContext(ctx, managerFace+".Subscribe", 0).Err
-		}
-	}
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
 }
 
 // property is a(sv) of D-Bus.
@@ -119,40 +104,59 @@ func prop(name string, value any) property { return property{name, dbus.MakeVari
 var errUnitExists = errors.New("the unit exists")
 
 // startScope has the manager make a scope with one process in it, and returns when it
-// is there (org.freedesktop.systemd1(5), StartTransientUnit).
-func startScope(ctx context.Context, conn *dbus.Conn, name string, properties []property) error {
-	signals := make(chan *dbus.Signal, 64)
-	conn.Signal(signals)
-	defer conn.RemoveSignal(signals)
+// is there. A bus may be one that no manager is at: then another socket is tried.
+func startScope(ctx context.Context, c *conversation, name string, properties []property) error {
+	err := c.startScope(name, properties)
+	if err == nil || errors.Is(err, errUnitExists) || len(c.others) == 0 {
+		return err
+	}
+	other, otherErr := dial(ctx, c.others)
+	if otherErr != nil {
+		return err
+	}
+	defer other.close()
+	return startScope(ctx, other, name, properties)
+}
+
+// startScope is a call of StartTransientUnit and the end of the job that it makes
+// (org.freedesktop.systemd1(5)).
+func (c *conversation) startScope(name string, properties []property) error {
 	type auxiliary struct {
 		Name       string
 		Properties []property
 	}
-	var job dbus.ObjectPath
-	call := conn.Object(managerName, managerObject).CallWithContext(ctx, managerFace+".StartTransientUnit", 0,
-		name, "fail", properties, []auxiliary{})
-	if err := call.Store(&job); err != nil {
-		var answer dbus.Error
-		if errors.As(err, &answer) && answer.Name == managerName+".UnitExists" {
-			return errUnitExists
-		}
+	err := c.send(c.call(managerName, managerObject, managerFace, "StartTransientUnit", name, "fail", properties, []auxiliary{}))
+	if err != nil {
 		return fmt.Errorf("starting the scope %q: %w", name, err)
 	}
+	var job dbus.ObjectPath
+	results := map[dbus.ObjectPath]string{} // of jobs, whichever is told first
 	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("starting the scope %q: %w", name, ctx.Err())
-		case signal, open := <-signals:
-			if !open {
-				return fmt.Errorf("starting the scope %q: the service manager hung up", name)
-			}
-			if signal.Name != managerFace+".JobRemoved" || len(signal.Body) < 4 || signal.Body[1] != job {
-				continue
-			}
-			if result := signal.Body[3]; result != "done" {
+		if result, ended := results[job]; ended {
+			if result != "done" {
 				return fmt.Errorf("starting the scope %q: the service manager says %v", name, result)
 			}
 			return nil
+		}
+		m, err := c.receive(jobRemoved)
+		if err == nil && m.Type == dbus.TypeSignal {
+			var number uint32
+			var path dbus.ObjectPath
+			var unit, result string
+			if dbus.Store(m.Body, &number, &path, &unit, &result) == nil {
+				results[path] = result
+			}
+			continue
+		}
+		if err == nil {
+			err = dbus.Store(m.Body, &job)
+		}
+		var refused dbus.Error
+		if errors.As(err, &refused) && refused.Name == managerName+".UnitExists" {
+			return errUnitExists
+		}
+		if err != nil {
+			return fmt.Errorf("starting the scope %q: %w", name, err)
 		}
 	}
 }

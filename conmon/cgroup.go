@@ -21,10 +21,16 @@ import (
 
 // meetGroup hears which cgroup the container has, before anything is forked: a
 // service manager moves this process into a scope, and a child that was there already
-// would stay behind.
-func (s *shim) meetGroup() error {
+// would stay behind. While it is on its way the root file system is mounted, which is
+// else done beside the start of the init stage.
+func (s *shim) meetGroup(l *life) error {
 	if !s.setup.Grouped {
 		return nil
+	}
+	if s.setup.Stack.Driver == store.Overlay && !readable(s.control) { // other drivers may fork
+		if err := s.mount(l); err != nil {
+			return err
+		}
 	}
 	k, body, files, err := s.control.Recv()
 	wire.CloseAll(files)
@@ -42,6 +48,15 @@ func (s *shim) meetGroup() error {
 		s.state.Cgroup = &group
 	}
 	return nil
+}
+
+// readable tells whether a message, or the end, has arrived.
+func readable(c *wire.Conn) (arrived bool) {
+	c.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		arrived = err == nil && n > 0
+	})
+	return arrived
 }
 
 // openGroup opens the door to the container's cgroup, by which a stage enters; nil

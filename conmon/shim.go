@@ -105,15 +105,7 @@ func shimMain() int {
 		s.vanish()
 		return 125 // nobody to tell
 	}
-	err := s.hold()
-	if err == nil {
-		err = s.meetGroup()
-	}
-	if err != nil {
-		s.abandon(nil, err)
-		return 1
-	}
-	l, err := s.begin()
+	l, err := s.first()
 	if err != nil {
 		s.abandon(l, err)
 		return 1
@@ -225,6 +217,21 @@ func (s *shim) hold() (err error) {
 	return nil
 }
 
+// first is begin for the first life. What needs no cgroup is done while that is made.
+func (s *shim) first() (*life, error) {
+	l := new(life)
+	if err := s.hold(); err != nil {
+		return l, err
+	}
+	if err := s.load(l); err != nil {
+		return l, err
+	}
+	if err := s.meetGroup(l); err != nil {
+		return l, err
+	}
+	return l, s.launch(l)
+}
+
 // begin brings the container up to the execution of its first process. Where that
 // goes wrong, what there is of the life comes back with the error.
 func (s *shim) begin() (*life, error) {
@@ -237,7 +244,7 @@ func (s *shim) begin() (*life, error) {
 
 // prepare makes the container's root and completes its config, while the init stage starts up.
 func (s *shim) prepare(l *life, io *stdio) (err error) {
-	if l.mounted, err = s.setup.Stack.Mount(); err != nil {
+	if err := s.mount(l); err != nil {
 		return err
 	}
 	if err := s.setup.Identity.addTo(l.mounted.Path); err != nil {
@@ -249,6 +256,14 @@ func (s *shim) prepare(l *life, io *stdio) (err error) {
 	io.own(l.ids.outside(l.spec.Process.User))
 	if s.listener == nil {
 		s.listener, err = listen(s.setup.Dir)
+	}
+	return err
+}
+
+// mount makes the container's root file system, unless it is there.
+func (s *shim) mount(l *life) (err error) {
+	if l.mounted == nil {
+		l.mounted, err = s.setup.Stack.Mount()
 	}
 	return err
 }

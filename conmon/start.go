@@ -112,7 +112,9 @@ func (p *Shim) Begin(setup Setup, direct [3]*os.File, helper ...*os.File) (*Sess
 			group.Remove()
 			return nil, started.entry, err
 		}
-		sendErr = p.conn.Send(kindGroup, group)
+		if p.conn.Send(kindGroup, group) != nil {
+			defer group.Remove() // the shim has failed before it wanted it, and says why
+		}
 	}
 	if sendErr != nil {
 		p.conn.Close()

@@ -112,7 +112,7 @@ func TestEachHeavyDependencyHasOneOwner(t *testing.T) {
 // standard library: one process of it stays for every container.
 func TestShimLinksLittle(t *testing.T) {
 	allowed := []string{
-		module + "/conmon", module + "/conmon/shim", module + "/oci", module + "/store", module + "/userns", module + "/userns/rlimit",
+		module + "/conmon", module + "/conmon/shim", module + "/oci", module + "/oci/pull", module + "/store", module + "/userns", module + "/userns/rlimit",
 		module + "/wire", module + "/netns/client",
 		"github.com/opencontainers/runtime-spec/specs-go", "golang.org/x/sys/unix",
 	}

@@ -73,8 +73,8 @@ type packer struct {
 	options PackOptions
 	out     *bufio.Writer // below tar
 	tar     *tar.Writer
-	mount   uint64 // that Path is on
-	devices uint64 // that /dev is on
+	mount   uint64           // that Path is on
+	devices uint64           // that /dev is on
 	links   map[inode]string // the first name of each file with several
 	packed  Packed
 	buffer  []byte

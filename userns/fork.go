@@ -192,8 +192,8 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 		if _, _, errno = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(p.capHeader)), uintptr(unsafe.Pointer(&p.capData)), 0); errno != 0 {
 			goto fail
 		}
-		for i = 0; i < 64; i++ { // beyond the last of this kernel: EINVAL, and no harm
-			syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(i), 0, 0, 0)
+		for i = 0; i < 64 && errno != syscall.EINVAL; i++ { // which is what comes after the last of this kernel
+			_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(i), 0, 0, 0)
 		}
 	}
 	if p.unshare != 0 {

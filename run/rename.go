@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/skiff-containers/skiff/store"
+	"golang.org/x/sys/unix"
 )
 
 // Rename gives a container another name, whether it runs or not: also the one by which
@@ -60,6 +61,9 @@ func (e *Engine) renameInNetworks(c *store.Container, r *store.Record) error {
 
 // checkName refuses what cannot name a container.
 func checkName(name string) error {
+	if len(name) > unix.NAME_MAX {
+		return fmt.Errorf("invalid container name %.20q…: it is longer than %d bytes", name, unix.NAME_MAX)
+	}
 	if len(name) < 2 || !store.ValidName(name) {
 		return fmt.Errorf("invalid container name %q: two or more of [a-zA-Z0-9_.-], a letter or digit first", name)
 	}

@@ -174,7 +174,33 @@ func (p *plan) takeMaps(s *store.Store, uidmap, gidmap []string) error {
 	if err != nil {
 		return err
 	}
+	if err := within(uids, gids); err != nil {
+		return err
+	}
 	return p.setMapping(uids, gids)
+}
+
+// within refuses ids that the user has not: files could not be given to them.
+func within(uids, gids []userns.IDMap) error {
+	haveUIDs, haveGIDs, _, err := available()
+	if err != nil {
+		return err
+	}
+	for _, side := range []struct {
+		flag string
+		maps []userns.IDMap
+		have uint32
+	}{{"uidmap", uids, haveUIDs}, {"gidmap", gids, haveGIDs}} {
+		for _, m := range side.maps {
+			if uint64(m.Outside)+uint64(m.Size) > uint64(side.have) {
+				return &userns.HostError{
+					What: fmt.Sprintf("--%s %d:%d:%d goes beyond the ids that there are: 0 to %d", side.flag, m.Inside, m.Outside, m.Size, side.have-1),
+					Hint: "outside 0 is you, and 1 and up are your subordinate ids, which usermod --add-subuids and --add-subgids give out",
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func parseMaps(flag string, specs []string) ([]userns.IDMap, error) {

@@ -38,7 +38,7 @@ func (e *Engine) Wait(ctx context.Context, ref, condition string) (exitCode int,
 		err = waitFor(ctx, c, func(*store.State) bool { return false })
 		return code, gone(err)
 	}
-	return 0, fmt.Errorf("invalid condition %q: use not-running, next-exit or removed", condition)
+	return 0, fmt.Errorf("invalid condition %q: it is none of %v", condition, WaitConditions())
 }
 
 // waitEnd returns the exit code once the container does not run.

@@ -33,6 +33,8 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 	switch {
 	case errors.Is(err, store.ErrDamaged):
 		return removeDamaged(c, o.Force, err)
+	case o.Force && errors.Is(err, store.ErrNoContainer):
+		return nil // it was there: one with --rm went by itself when it was stopped
 	case err != nil:
 		return err
 	case state.Up() && !o.Force:

@@ -110,7 +110,7 @@ func writeFresh(path string, v any, d Durability) error {
 
 // ReadJSON reads the JSON file at path into v.
 func ReadJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return err
 	}

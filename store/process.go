@@ -118,7 +118,7 @@ func parseProcessID(text string) (ProcessID, bool) {
 }
 
 func startTime(pid int) (uint64, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, fmt.Errorf("identifying process %d: %w", pid, err)
 	}
@@ -131,7 +131,7 @@ func startTime(pid int) (uint64, error) {
 }
 
 var bootID = sync.OnceValue(func() string {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	data, err := readFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}

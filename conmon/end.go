@@ -39,7 +39,7 @@ func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
 		s.listener.close()
 	}
 	s.network.end(true, again)
-	s.foreign.delete()
+	s.foreign.delete(again)
 	l.init.Close()
 	if again {
 		return s.again(l, exited, pause)

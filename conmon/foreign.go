@@ -19,7 +19,7 @@ import (
 // their like. The shim is its caller and, as a subreaper, the parent of what it leaves
 // behind. It finds the container's root mounted, its network namespace is served when
 // it has made it, and it is in the container's cgroup itself, so that it needs to
-// manage none.
+// manage none, or is told which it is.
 //
 //	create   the container's namespaces and mounts are there, its program is not run
 //	start    it is run
@@ -40,16 +40,22 @@ func (s *shim) foreignRuntime() *foreign {
 	return &foreign{shim: s, folder: filepath.Join(s.setup.Dir, "runtime")}
 }
 
-// globals are the options by which a known runtime leaves cgroups to its caller.
+// globals are the options that every call of the runtime has.
 func (f *foreign) globals() []string {
 	args := []string{"--root", filepath.Join(f.folder, "state"), "--log", f.log(), "--log-format", "json"}
+	return append(args, f.withoutGroups()...)
+}
+
+// withoutGroups are the options by which a known runtime leaves cgroups to its caller.
+// Others are told the container's, and move its processes there themselves.
+func (f *foreign) withoutGroups() []string {
 	switch name := filepath.Base(f.shim.setup.Runtime); {
 	case strings.HasPrefix(name, "crun"):
-		args = append(args, "--cgroup-manager", "disabled")
+		return []string{"--cgroup-manager", "disabled"}
 	case strings.HasPrefix(name, "runsc"):
-		args = append(args, "--ignore-cgroups")
+		return []string{"--ignore-cgroups"}
 	}
-	return args
+	return nil
 }
 
 func (f *foreign) log() string { return filepath.Join(f.folder, "log") }
@@ -63,20 +69,15 @@ func (f *foreign) call(io [3]*os.File, begun func(pid int) error, args ...string
 		Path: s.setup.Runtime, Args: append(append([]string{filepath.Base(s.setup.Runtime)}, f.globals()...), args...),
 		Env: []string{"PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=" + f.folder}, Stdin: io[0], Stdout: io[1], Stderr: io[2],
 	}
-	group, err := s.openGroup(0)
-	if err != nil {
-		return err
+	if f.withoutGroups() != nil {
+		var err error
+		if cmd.Group, err = s.openGroup(0); err != nil {
+			return err
+		}
+		defer cmd.Group.Close()
 	}
-	defer group.Close()
 	ended, err := s.children.start(func() (int, error) {
-		starting, err := cmd.Begin()
-		if err != nil {
-			return 0, err
-		}
-		if group != nil {
-			group.WriteString(strconv.Itoa(starting.PID())) // else it is limited from its first process on
-		}
-		process, err := starting.Finish()
+		process, err := cmd.Start()
 		if err != nil {
 			return 0, err
 		}
@@ -131,7 +132,7 @@ func (f *foreign) start(l *life, io *stdio) (ended <-chan unix.WaitStatus, conso
 	}
 	defer func() {
 		if err != nil {
-			f.delete()
+			f.delete(true)
 		}
 	}()
 	done := s.children.expect()
@@ -183,6 +184,11 @@ func (f *foreign) writeBundle(spec *specs.Spec) error {
 		return err
 	}
 	fitMounts(&own)
+	if group := f.shim.state.Cgroup; group != nil && f.withoutGroups() == nil {
+		linux := *own.Linux
+		linux.CgroupsPath = strings.TrimPrefix(group.Path, "/sys/fs/cgroup")
+		own.Linux = &linux
+	}
 	return store.WriteJSON(filepath.Join(f.folder, "config.json"), &own, store.Fleeting)
 }
 
@@ -243,10 +249,17 @@ func (f *foreign) signal(l *life, n unix.Signal) error {
 	return f.shim.children.signal(l.pid, n)
 }
 
-// delete has the runtime forget the container.
-func (f *foreign) delete() {
-	if f != nil {
-		f.call([3]*os.File{}, nil, "delete", "--force", f.shim.setup.Container)
-		os.RemoveAll(f.folder)
+// delete has the runtime forget the container. One that was told the container's cgroup
+// deletes that as well; where another life follows it is made again.
+func (f *foreign) delete(again bool) {
+	if f == nil {
+		return
 	}
+	var group *keptGroup
+	if again && f.shim.state.Cgroup != nil && f.withoutGroups() == nil {
+		group = keepGroup(f.shim.state.Cgroup.Path)
+	}
+	f.call([3]*os.File{}, nil, "delete", "--force", f.shim.setup.Container)
+	os.RemoveAll(f.folder)
+	group.restore()
 }

@@ -71,6 +71,9 @@ type Command struct {
 	Root [2]uint32
 	// Session makes the child a session leader (setsid).
 	Session bool
+	// Group, where not nil, is the file cgroup.procs of a cgroup that the child enters
+	// before it executes the program.
+	Group *os.File
 }
 
 // File is a descriptor handed to a child under a name.
@@ -113,7 +116,7 @@ type Starting struct {
 // meanwhile is copied page by page, as the child still shares it.
 func (c *Command) Begin() (*Starting, error) {
 	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
-		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, readOnly: c.ReadOnly, programFile: -1,
+		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, group: -1, itself: '0', readOnly: c.ReadOnly, programFile: -1,
 		root: [2]uintptr{uintptr(c.Root[0]), uintptr(c.Root[1])}, pause: syscall.Timespec{Nsec: 1e6}}
 	s := &Starting{early: c.Early && c.Create&unix.CLONE_NEWUSER != 0}
 	var own descriptors
@@ -302,6 +305,11 @@ func (c *Command) lay(p *plan, own *descriptors) error {
 	p.nofile = startLimit()
 	if c.Join != nil {
 		if p.join, err = own.high(c.Join); err != nil {
+			return err
+		}
+	}
+	if c.Group != nil {
+		if p.group, err = own.high(c.Group); err != nil {
 			return err
 		}
 	}

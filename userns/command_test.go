@@ -55,6 +55,27 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// The child says of itself that it enters the group, before it executes anything.
+func TestGroup(t *testing.T) {
+	procs, err := os.Create(filepath.Join(t.TempDir(), "cgroup.procs"))
+	must(t, err)
+	defer procs.Close()
+	c := inU(t)
+	c.Group = procs
+	ask(t, c)
+	if text, err := os.ReadFile(procs.Name()); err != nil || string(text) != "0" {
+		t.Errorf("the child wrote %q (%v), want 0, itself", text, err)
+	}
+	if c.Group, err = os.Open(procs.Name()); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Group.Close()
+	c.Path = "/bin/true"
+	if _, err = c.Start(); err == nil || !strings.Contains(err.Error(), "entering the cgroup") {
+		t.Errorf("a group that cannot be entered: %v", err)
+	}
+}
+
 // A process that enters a PID namespace is one step further away, and a child of
 // the caller all the same.
 func TestReparent(t *testing.T) {
@@ -258,7 +279,7 @@ func dieBeforeMapping() int {
 	path, _ := syscall.BytePtrFromString("/bin/true")
 	argv, _ := syscall.SlicePtrFromStrings([]string{"true"})
 	envv, _ := syscall.SlicePtrFromStrings(nil)
-	p := plan{cloneFlags: unix.CLONE_NEWUSER, join: -1, programFile: -1, programPath: path, argv: &argv[0], envv: &envv[0]}
+	p := plan{cloneFlags: unix.CLONE_NEWUSER, join: -1, group: -1, programFile: -1, programPath: path, argv: &argv[0], envv: &envv[0]}
 	var own descriptors
 	if _, err := own.pipe(&p.report); err != nil {
 		return 1

@@ -33,6 +33,7 @@ const (
 	stepRoot
 	stepAmbient
 	stepSession
+	stepGroup
 	stepDescriptors
 	stepProgram
 	stepExec
@@ -46,6 +47,7 @@ var stepNames = [...]string{
 	stepRoot:        "becoming root of the user namespace",
 	stepAmbient:     "keeping capabilities in the user namespace",
 	stepSession:     "starting a session",
+	stepGroup:       "entering the cgroup",
 	stepDescriptors: "passing descriptors",
 	stepProgram:     "opening the program through a read-only mount",
 	stepExec:        "executing the program",
@@ -71,6 +73,8 @@ type plan struct {
 	capHeader   *unix.CapUserHeader // to keep all capabilities over exec as another one than root; or nil
 	capData     [2]unix.CapUserData
 	session     bool
+	group       int  // cgroup.procs of the cgroup to enter, or -1
+	itself      byte // what a process writes there for itself
 	readOnly    bool
 	programFile int // descriptor of the program, or -1
 	programPath *byte
@@ -219,6 +223,12 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	if p.session {
 		msg[0] = uint32(stepSession)
 		if _, _, errno = syscall.RawSyscall(syscall.SYS_SETSID, 0, 0, 0); errno != 0 {
+			goto fail
+		}
+	}
+	if p.group >= 0 {
+		msg[0] = uint32(stepGroup)
+		if _, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.group), uintptr(unsafe.Pointer(&p.itself)), 1); errno != 0 {
 			goto fail
 		}
 	}

@@ -128,9 +128,14 @@ func (s *shim) stopped() bool {
 	return s.last && !s.shutdown
 }
 
-// announce tells every client that a life has ended.
+// announce tells every client that a life has ended. That another follows is told to nobody
+// once a user has asked for the end: who has waits for that end.
 func (s *shim) announce(exited Exited) {
 	s.mu.Lock()
+	if exited.Again && s.last {
+		s.mu.Unlock()
+		return
+	}
 	clients := s.clients
 	s.clients = map[*wire.Conn]struct{}{}
 	s.mu.Unlock()

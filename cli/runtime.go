@@ -26,6 +26,7 @@ type runtimeFlags struct {
 	logFormat string
 	debug     bool
 	systemd   bool
+	manager   string // crun's word for the same
 	rootless  string
 	version   bool
 }
@@ -57,9 +58,11 @@ the word "runtime" is left out.`,
 	flags.StringVar(&f.logFormat, "log-format", "text", `Format of the log ("text"|"json")`)
 	flags.BoolVar(&f.debug, "debug", false, "Show what errors are made of")
 	flags.BoolVar(&f.systemd, "systemd-cgroup", false, "Have systemd make the cgroups, over D-Bus")
+	flags.StringVar(&f.manager, "cgroup-manager", "cgroupfs", `How cgroups are made ("cgroupfs"|"systemd"|"disabled")`)
 	flags.StringVar(&f.rootless, "rootless", "auto", `Do without cgroups that cannot be made ("true"|"false"|"auto")`)
 	flags.BoolVarP(&f.version, "version", "v", false, "Print version information and quit")
 	completeFlag(cmd, "log-format", "text", "json")
+	completeFlag(cmd, "cgroup-manager", "cgroupfs", "systemd", "disabled")
 	completeFlag(cmd, "rootless", "true", "false", "auto")
 	cmd.AddCommand(
 		newRuntimeCreate(f), newRuntimeDelete(f), newRuntimeExec(f), newRuntimeEvents(f), newRuntimeFeatures(f), newRuntimeKill(f),
@@ -109,6 +112,15 @@ func (f *runtimeFlags) runtime() (*ociruntime.Runtime, error) {
 	var err error
 	if r.Root, err = filepath.Abs(r.Root); err != nil {
 		return nil, err
+	}
+	switch f.manager {
+	case "cgroupfs":
+	case "systemd":
+		r.SystemdCgroup = true
+	case "disabled":
+		r.NoCgroups = true
+	default:
+		return nil, fmt.Errorf("invalid value %q for --cgroup-manager: cgroupfs, systemd or disabled", f.manager)
 	}
 	switch f.rootless {
 	case "true":

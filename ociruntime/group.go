@@ -26,6 +26,12 @@ type group struct {
 // newGroup says where a container's groups are to be, by the spec's cgroupsPath. Nil is
 // a host without control groups, or a user who has none.
 func (r *Runtime) newGroup(id string, s *specs.Spec) (*group, error) {
+	if r.NoCgroups {
+		if limits(s.Linux.Resources) {
+			return nil, errors.New("the container's config asks for limits, and control groups are disabled")
+		}
+		return nil, nil
+	}
 	resources, err := cgroup.FromSpec(s.Linux.Resources)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 type Runtime struct {
 	Root          string // the folder; made when it is first needed
 	SystemdCgroup bool   // cgroups are made by the service manager, over D-Bus
+	NoCgroups     bool   // none is made, and limits are refused
 	// Rootless says that cgroups may be out of reach, which is then no error as long as
 	// no limit is asked for.
 	Rootless bool

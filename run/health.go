@@ -156,13 +156,16 @@ func healthSetup(h *store.Healthcheck) *conmon.Health {
 
 // HealthOf is a container's health as its shim last wrote it; nil where it has no
 // health check, or has never run.
-func (e *Engine) HealthOf(r *store.Record) *store.Health {
+func (e *Engine) HealthOf(r *store.Record, s *store.State) *store.Health {
 	if healthSetup(r.Config.Healthcheck) == nil {
 		return nil
 	}
 	h, err := store.ReadHealth(filepath.Join(e.Store.Root, "containers", r.ID))
 	if err != nil {
 		return nil
+	}
+	if h == nil && s.Up() { // the shim has yet to ask for the first time
+		h = &store.Health{Status: store.HealthStarting, Log: []store.HealthResult{}}
 	}
 	return h
 }

@@ -90,6 +90,6 @@ func (e *Engine) meets(c *store.Container, state *store.State, condition string)
 	case !state.Up() && state.Status != store.Created:
 		return false, notRunning(r, "wait for the health of", conmon.ErrGone)
 	}
-	h := e.HealthOf(r)
+	h := e.HealthOf(r, state)
 	return state.Alive() && h != nil && h.Status == condition, nil
 }

@@ -158,6 +158,19 @@ func (f *runtimeFlags) record(level, message string) {
 // caller of a runtime has chosen them for it.
 func (f *runtimeFlags) processStdio() [3]*os.File { return [3]*os.File{f.p.In, f.p.Out, f.p.Err} }
 
+// terminalSize is nil without a terminal.
+func (f *runtimeFlags) terminalSize() *specs.Box {
+	t := f.p.terminalState()
+	if t.f == nil {
+		return nil
+	}
+	rows, columns := t.Size()
+	if rows == 0 {
+		return nil
+	}
+	return &specs.Box{Height: uint(rows), Width: uint(columns)}
+}
+
 // completeContainers offers the ids of the runtime's containers.
 func (f *runtimeFlags) completeContainers(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	r, err := f.runtime()

@@ -38,6 +38,9 @@ func newRuntimeExec(f *runtimeFlags) *cobra.Command {
 	cmd.RunE = f.does(func(r *ociruntime.Runtime, args []string) error {
 		e.Stdio = f.processStdio()
 		e.Process = func(of *specs.Process) (*specs.Process, error) { return e.build(of, args[1:]) }
+		if !e.Detach {
+			e.TerminalSize = f.terminalSize()
+		}
 		started, err := r.Exec(args[0], &e.ExecOptions)
 		if err != nil {
 			return err

@@ -21,6 +21,9 @@ func newRuntimeRun(f *runtimeFlags) *cobra.Command {
 		Args:    exactArgs(1),
 		RunE: f.does(func(r *ociruntime.Runtime, args []string) error {
 			o.ID, o.Owner, o.Stdio, o.Attached = args[0], callerName(), f.processStdio(), !detach
+			if !detach {
+				o.TerminalSize = f.terminalSize()
+			}
 			started, err := r.Run(&o)
 			if err != nil || detach {
 				return err

@@ -35,6 +35,9 @@ type ProcessOptions struct {
 	PIDFile       string
 	ConsoleSocket string // where the master of the terminal is sent, by SCM_RIGHTS
 	Preserve      int    // descriptors from 3 on that the process keeps
+	// TerminalSize is that of the caller's terminal, which shows the process's; nil
+	// leaves what the config says. A process may ask before anybody could resize it.
+	TerminalSize *specs.Box
 
 	kept []*os.File // in place of those, for tests
 }
@@ -170,6 +173,7 @@ func (c *Container) launch(o *CreateOptions, filter *seccomp.Filter) (*oci.Start
 	}
 	defer closeAll(kept)
 	socketActivation(c.spec.Process, o.Preserve)
+	o.sizeTerminal(c.spec.Process)
 	l := &oci.Launch{
 		Spec: c.spec, Rootfs: c.record.Rootfs, Seccomp: filter.Program, Stdio: o.Stdio,
 		ID: c.record.ID, Bundle: c.record.Bundle, Hold: hold,
@@ -236,6 +240,12 @@ func (o *ProcessOptions) writePID(pid int) error {
 		return fmt.Errorf("writing the pid file: %w", err)
 	}
 	return nil
+}
+
+func (o *ProcessOptions) sizeTerminal(p *specs.Process) {
+	if p != nil && p.Terminal && o.ConsoleSocket == "" && o.TerminalSize != nil {
+		p.ConsoleSize = o.TerminalSize
+	}
 }
 
 func (o *ProcessOptions) checkConsole(p *specs.Process) error {

@@ -69,6 +69,7 @@ func (c *Container) exec(o *ExecOptions, process *specs.Process, init *os.File) 
 	}
 	defer closeAll(kept)
 	socketActivation(process, o.Preserve)
+	o.sizeTerminal(process)
 	filter, err := c.filter()
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (c *Client) change(ctx context.Context, kind wire.Kind, request any) error 
 		}
 		return &failure
 	}
-	return fmt.Errorf("changing a container: unexpected answer %d", k)
+	return fmt.Errorf("changing a container: unexpected answer %d to %d", k, kind)
 }
 
 // serveChange carries out such a request.

@@ -102,27 +102,7 @@ func (c *Client) Start(a Attach) (*Session, error) {
 // user's can stop it, those of a container on the host's PIDs among them. With last
 // the container's policy does not start it again.
 func (c *Client) Signal(ctx context.Context, signal int, last bool) error {
-	stop := context.AfterFunc(ctx, c.Close)
-	defer stop()
-	if err := c.conn.Send(kindSignal, SignalRequest{signal, last}); err != nil {
-		return errors.Join(ctx.Err(), gone(err))
-	}
-	k, body, _, err := c.conn.Recv()
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return gone(err)
-	case k == kindDone:
-		return nil
-	case k == kindFailure:
-		failure, err := wire.Decode[Failure](body)
-		if err != nil {
-			return err
-		}
-		return &failure
-	}
-	return fmt.Errorf("sending a signal: unexpected answer %d", k)
+	return c.change(ctx, kindSignal, SignalRequest{signal, last})
 }
 
 // Execs lists the ids of the processes of exec that run in the container.

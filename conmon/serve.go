@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/skiff-containers/skiff/userns"
 	"github.com/skiff-containers/skiff/wire"
@@ -56,27 +55,7 @@ func listen(dir string) (*listener, error) {
 
 // serve gives each conversation to a goroutine of its own, until the listener is closed.
 func (l *listener) serve(converse func(*wire.Conn)) {
-	raw, err := l.file.SyscallConn()
-	if err != nil {
-		return
-	}
-	for {
-		var fd int
-		var acceptErr error
-		if err := raw.Read(func(listening uintptr) bool {
-			fd, _, acceptErr = unix.Accept4(int(listening), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			return !errors.Is(acceptErr, unix.EAGAIN)
-		}); err != nil {
-			return
-		}
-		if acceptErr != nil {
-			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely: those of others must end first
-			continue
-		}
-		if c, err := wire.New(fd); err == nil {
-			go converse(c)
-		}
-	}
+	wire.Accept(l.file, func(c *wire.Conn) { go converse(c) })
 }
 
 func (l *listener) close() {

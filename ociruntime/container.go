@@ -123,6 +123,18 @@ func (r *Runtime) lock(id string) (unlock func(), err error) {
 	}
 }
 
+// hold is lock and Open.
+func (r *Runtime) hold(id string) (c *Container, unlock func(), err error) {
+	if unlock, err = r.lock(id); err != nil {
+		return nil, nil, err
+	}
+	if c, err = r.Open(id); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return c, unlock, nil
+}
+
 func lockFile(f *os.File) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {

@@ -18,15 +18,11 @@ func (r *Runtime) Resume(id string) error {
 }
 
 func (r *Runtime) freeze(id, what string, state cgroups.FreezerState, from ...specs.ContainerState) error {
-	unlock, err := r.lock(id)
+	c, unlock, err := r.hold(id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c, err := r.Open(id)
-	if err != nil {
-		return err
-	}
 	if _, err := c.require(what, from...); err != nil {
 		return err
 	}

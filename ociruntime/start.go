@@ -13,15 +13,11 @@ import (
 // Start has the process of a created container execute its program. It returns when
 // that has happened, and the poststart hooks were run.
 func (r *Runtime) Start(id string) error {
-	unlock, err := r.lock(id)
+	c, unlock, err := r.hold(id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c, err := r.Open(id)
-	if err != nil {
-		return err
-	}
 	return c.start()
 }
 

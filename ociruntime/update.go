@@ -11,15 +11,11 @@ import (
 // Update changes the limits of a container. change gets those that it has, as its
 // config says, and may change any.
 func (r *Runtime) Update(id string, change func(*specs.LinuxResources) error) error {
-	unlock, err := r.lock(id)
+	c, unlock, err := r.hold(id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	c, err := r.Open(id)
-	if err != nil {
-		return err
-	}
 	if _, err := c.require("update", specs.StateCreated, specs.StateRunning, Paused); err != nil {
 		return err
 	}

@@ -49,6 +49,32 @@ func New(fd int) (*Conn, error) {
 	return &Conn{file: file, raw: raw}, nil
 }
 
+// Accept hands each connection that comes to a listening, non-blocking socket to f, one after the
+// other, until the socket is closed.
+func Accept(socket *os.File, f func(*Conn)) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return
+	}
+	for {
+		var fd int
+		var acceptErr error
+		if err := raw.Read(func(listening uintptr) bool {
+			fd, _, acceptErr = unix.Accept4(int(listening), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			return !errors.Is(acceptErr, unix.EAGAIN)
+		}); err != nil {
+			return
+		}
+		if acceptErr != nil {
+			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely: those of others must end first
+			continue
+		}
+		if c, err := New(fd); err == nil {
+			f(c)
+		}
+	}
+}
+
 // Close ends the conversation: the other end reads io.EOF.
 func (c *Conn) Close() { c.file.Close() }
 

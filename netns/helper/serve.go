@@ -56,36 +56,17 @@ func (h *helper) serve() {
 }
 
 func (h *helper) accept() {
-	raw, err := h.listener.SyscallConn()
-	if err != nil {
-		return
-	}
-	for {
-		var fd int
-		var acceptErr error
-		if err := raw.Read(func(listening uintptr) bool {
-			fd, _, acceptErr = unix.Accept4(int(listening), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			return !errors.Is(acceptErr, unix.EAGAIN)
-		}); err != nil {
+	wire.Accept(h.listener, func(c *wire.Conn) {
+		if !h.busy.enter() {
+			c.Close() // it reads the end, and asks another helper
 			return
 		}
-		if acceptErr != nil {
-			time.Sleep(10 * time.Millisecond) // out of descriptors, most likely
-			continue
-		}
-		c, err := wire.New(fd)
-		switch {
-		case err != nil:
-		case !h.busy.enter():
-			c.Close() // it reads the end, and asks another helper
-		default:
-			go func() {
-				defer h.busy.leave()
-				defer c.Close()
-				h.converse(c)
-			}()
-		}
-	}
+		go func() {
+			defer h.busy.leave()
+			defer c.Close()
+			h.converse(c)
+		}()
+	})
 }
 
 // linger is how long the helper stays after the last container: `run` after `run`

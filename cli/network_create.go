@@ -38,7 +38,7 @@ func newNetworkCreate(p *program) *cobra.Command {
 		Args:              exactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Name = args[0]
+			o.Name, o.NoIPv4 = args[0], !o.ipv4
 			if err := o.refuse(); err != nil {
 				return err
 			}
@@ -60,6 +60,7 @@ func newNetworkCreate(p *program) *cobra.Command {
 
 func (o *networkCreateFlags) add(flags *pflag.FlagSet) {
 	flags.Var(namedList{list{&o.Auxiliary}, "map"}, "aux-address", "Auxiliary IPv4 or IPv6 addresses used by Network driver")
+	flags.BoolVar(&o.NoDNS, "disable-dns", false, "Do not resolve the names of its containers")
 	flags.StringVarP(&o.Driver, "driver", "d", "bridge", "Driver to manage the Network")
 	flags.StringSliceVar(&o.Gateways, "gateway", nil, "IPv4 or IPv6 Gateway for the master subnet")
 	flags.BoolVar(&o.Ignore, "ignore", false, "Do not fail if a network with the given name already exists")
@@ -88,8 +89,6 @@ func (o *networkCreateFlags) add(flags *pflag.FlagSet) {
 func (o *networkCreateFlags) refuse() error {
 	m := &o.mute
 	switch {
-	case !o.ipv4:
-		return &hinted{errors.New("a network without IPv4 is not supported: its containers' MAC addresses and published ports rest on it"), "leave --ipv4 out; --ipv6 adds IPv6"}
 	case m.ingress, m.scope != "" && m.scope != "local":
 		return errors.New("--ingress and --scope are for networks of a swarm: skiff's belong to one machine")
 	case m.configOnly, m.configFrom != "":

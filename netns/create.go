@@ -18,11 +18,13 @@ import (
 type CreateOptions struct {
 	Name      string
 	Driver    string   // "bridge", "macvlan" or "overlay"
-	Subnets   []string // at most one of each family; IPv4 is found where none is given
+	Subnets   []string // at most one of each family; one that is wanted and not given is found
 	Gateways  []string
 	Ranges    []string
 	Auxiliary []string // name=address
+	NoIPv4    bool     // with IPv6 only
 	IPv6      bool
+	NoDNS     bool // members do not find each other by name
 	Internal  bool
 	Options   []string // key=value
 	Labels    map[string]string
@@ -37,12 +39,15 @@ func Create(s *store.Store, o *CreateOptions) (n *store.Network, notices []strin
 	}
 	n = &store.Network{
 		Name: o.Name, ID: store.NewID(), Created: time.Now().UTC(), Driver: o.Driver,
-		EnableIPv6: o.IPv6, Internal: o.Internal, Labels: o.Labels,
+		EnableIPv6: o.IPv6, DisableDNS: o.NoDNS, Internal: o.Internal, Labels: o.Labels,
 	}
 	if n.Options, err = parseOptions(o.Driver, o.Options); err != nil {
 		return nil, nil, err
 	}
 	if n.Subnets, err = parseSubnets(o); err != nil {
+		return nil, nil, err
+	}
+	if err := checkFamilies(o, n.Subnets); err != nil {
 		return nil, nil, err
 	}
 	if o.Driver == "overlay" && len(n.Subnets) == 0 {
@@ -63,13 +68,28 @@ func Create(s *store.Store, o *CreateOptions) (n *store.Network, notices []strin
 	if slices.ContainsFunc(others, func(other *store.Network) bool { return other.Name == o.Name }) {
 		return nil, nil, fmt.Errorf("%w: network with name %s already exists", store.ErrNetworkExists, o.Name)
 	}
-	if notices, err = settleSubnets(n, others); err != nil {
+	if notices, err = settleSubnets(n, !o.NoIPv4, others); err != nil {
 		return nil, nil, err
 	}
 	if err := checkDriver(n, others); err != nil {
 		return nil, nil, err
 	}
 	return n, notices, s.CreateNetwork(n)
+}
+
+// checkFamilies wants one family of addresses at least, and no subnet of one that is not wanted.
+func checkFamilies(o *CreateOptions, subnets []store.Subnet) error {
+	six := o.IPv6
+	for _, sub := range subnets {
+		if sub.Subnet.Addr().Is4() && o.NoIPv4 {
+			return fmt.Errorf("subnet %s is of IPv4, which --ipv4=false turns off", sub.Subnet)
+		}
+		six = six || sub.Subnet.Addr().Is6()
+	}
+	if o.NoIPv4 && !six {
+		return &userns.HostError{What: "IPv4 or IPv6 must be enabled", Hint: "--ipv4=false goes with --ipv6"}
+	}
+	return nil
 }
 
 // checkName keeps names free that mean something else after --network.
@@ -196,8 +216,8 @@ var special = [...]netip.Prefix{
 }
 
 // settleSubnets finds the subnets that were not given, and compares the given ones
-// with those of other networks and the routes of the host.
-func settleSubnets(n *store.Network, others []*store.Network) (notices []string, err error) {
+// with those of other networks and the routes of the host. With wants4 there is one of IPv4.
+func settleSubnets(n *store.Network, wants4 bool, others []*store.Network) (notices []string, err error) {
 	four, six := false, false
 	for _, sub := range n.Subnets {
 		four, six = four || sub.Subnet.Addr().Is4(), six || sub.Subnet.Addr().Is6()
@@ -211,7 +231,7 @@ func settleSubnets(n *store.Network, others []*store.Network) (notices []string,
 		}
 	}
 	notices = Shadowed(n)
-	if !four {
+	if wants4 && !four {
 		free, err := freeSubnet(userPools[:], 24, others)
 		if err != nil {
 			return nil, &userns.HostError{What: "finding a subnet for the network", Hint: "remove networks by skiff network prune, or choose one by --subnet", Err: err}

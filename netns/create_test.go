@@ -26,6 +26,9 @@ func TestCreate(t *testing.T) {
 	if err != nil || !second.EnableIPv6 || second.Subnets[0].Subnet.Overlaps(four.Subnet) || second.Subnets[1].Subnet.String() != "fd00:5::/64" {
 		t.Errorf("the second one is %+v, %v", second, err)
 	}
+	if only, _, err := Create(s, &CreateOptions{Name: "only", Driver: "bridge", NoIPv4: true, IPv6: true}); err != nil || len(only.Subnets) != 1 || only.EnableIPv4() || !only.EnableIPv6 {
+		t.Errorf("the one of IPv6 only is %+v, %v", only, err)
+	}
 	full, _, err := Create(s, &CreateOptions{Name: "full", Driver: "bridge", Subnets: []string{"10.7.0.0/16"}, Ranges: []string{"10.7.8.0/24"}, Gateways: []string{"10.7.0.9"},
 		Auxiliary: []string{"router=10.7.8.1"}, Internal: true, Options: []string{"com.docker.network.driver.mtu=1400", "isolate=0"}})
 	if err != nil {
@@ -69,6 +72,8 @@ func TestCreateRefuses(t *testing.T) {
 		{CreateOptions{Name: "x", Subnets: []string{"10.8.0.0/24"}, Gateways: []string{"10.8.0.1", "10.8.0.2"}}, "multiple gateways"},
 		{CreateOptions{Name: "x", Subnets: []string{"10.8.0.0/24"}, Ranges: []string{"10.8.0.0/16"}}, "no matching subnet for range"},
 		{CreateOptions{Name: "x", Subnets: []string{"10.8.0.0/24"}, Auxiliary: []string{"a=10.7.0.1"}}, "no matching subnet for aux-address"},
+		{CreateOptions{Name: "x", NoIPv4: true}, "must be enabled"},
+		{CreateOptions{Name: "x", NoIPv4: true, IPv6: true, Subnets: []string{"10.8.0.0/24"}}, "turns off"},
 		{CreateOptions{Name: "x", Options: []string{"what=1"}}, `"what" is not known`},
 		{CreateOptions{Name: "x", Options: []string{"mtu=10"}}, "a number from"},
 		{CreateOptions{Name: "x", IPv6: true, Options: []string{"mtu=1000"}}, "IPv6 needs 1280"},

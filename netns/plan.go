@@ -1,7 +1,9 @@
 package netns
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -74,6 +76,9 @@ func join(s *store.Store, a *store.Attachment, want store.EndpointConfig, told [
 	if err != nil {
 		return err
 	}
+	if n.DisableDNS && len(want.Aliases)+len(want.Links) > 0 {
+		return fmt.Errorf("joining network %q: it was made with --disable-dns, so neither aliases nor links have a meaning there", n.Name)
+	}
 	e := store.Endpoint{
 		Network: n.Name, NetworkID: n.ID, ID: store.NewID(), MAC: want.MacAddress,
 		Aliases: want.Aliases, Priority: want.GwPriority, Options: want.DriverOpts,
@@ -92,7 +97,7 @@ func join(s *store.Store, a *store.Attachment, want store.EndpointConfig, told [
 		return err
 	}
 	if e.MAC == "" {
-		e.MAC = macOf(e.IPv4.Addr())
+		e.MAC = macOf(&e)
 	}
 	a.HostLoopback = a.HostLoopback || reachesLoopback(&e, n)
 	a.Endpoints = append(a.Endpoints, e)
@@ -122,21 +127,27 @@ func addresses(s *store.Store, container string, n *store.Network, e *store.Endp
 		want6, _ = netip.ParseAddr(asked.IPv6Address)
 	}
 	e.Static = want4.IsValid() || want6.IsValid()
-	if e.IPv4, e.Gateway4, err = lease(s, n, true, want4, container); err != nil {
-		return err
-	}
-	if !n.EnableIPv6 {
-		if want6.IsValid() {
-			s.Release(n.Name, e.IPv4.Addr(), container)
-			return &userns.HostError{
-				What: fmt.Sprintf("giving address %s: network %q has no IPv6", want6, n.Name),
-				Hint: "skiff network create --ipv6 makes one that has",
-			}
+	switch {
+	case want4.IsValid() && !n.EnableIPv4():
+		return &userns.HostError{
+			What: fmt.Sprintf("giving address %s: network %q has no IPv4", want4, n.Name),
+			Hint: "skiff network create without --ipv4=false makes one that has",
 		}
-		return nil
+	case want6.IsValid() && !n.EnableIPv6:
+		return &userns.HostError{
+			What: fmt.Sprintf("giving address %s: network %q has no IPv6", want6, n.Name),
+			Hint: "skiff network create --ipv6 makes one that has",
+		}
 	}
-	if e.IPv6, e.Gateway6, err = lease(s, n, false, want6, container); err != nil {
-		s.Release(n.Name, e.IPv4.Addr(), container)
+	if n.EnableIPv4() {
+		if e.IPv4, e.Gateway4, err = lease(s, n, true, want4, container); err != nil {
+			return err
+		}
+	}
+	if n.EnableIPv6 {
+		if e.IPv6, e.Gateway6, err = lease(s, n, false, want6, container); err != nil {
+			s.Release(n.Name, e.IPv4.Addr(), container)
+		}
 	}
 	return err
 }
@@ -160,9 +171,13 @@ func interfaceName(a *store.Attachment, asked string, told []string) (string, er
 	}
 }
 
-// macOf derives a MAC address from an IPv4 address, as Docker did for long: locally
-// administered, and the same whenever the address is, so that no neighbour's cache is stale.
-func macOf(addr netip.Addr) string {
-	b := addr.As4()
-	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+// macOf derives a MAC address from an IPv4 address, as Docker did for long, else from all of
+// the IPv6 one: locally administered, and the same whenever the address is, so that no
+// neighbour's cache is stale.
+func macOf(e *store.Endpoint) string {
+	if e.IPv4.IsValid() {
+		return net.HardwareAddr(append([]byte{0x02, 0x42}, e.IPv4.Addr().AsSlice()...)).String()
+	}
+	sum := sha256.Sum256(e.IPv6.Addr().AsSlice())
+	return net.HardwareAddr(append([]byte{0x02}, sum[:5]...)).String()
 }

@@ -182,6 +182,48 @@ func TestPlanStatic(t *testing.T) {
 	}
 }
 
+// A network has what it was made with: addresses of IPv6 alone, no names.
+func TestPlanWithout(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for _, o := range []CreateOptions{
+		{Name: "six", Driver: "bridge", NoIPv4: true, Subnets: []string{"fd00:6::/64"}},
+		{Name: "quiet", Driver: "bridge", NoDNS: true},
+	} {
+		if _, _, err := Create(s, &o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := Plan(s, newContainer(t, s, store.EndpointConfig{Network: "six"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := first.Endpoints[0]
+	if e.IPv4.IsValid() || e.Gateway4.IsValid() || e.IPv6.String() != "fd00:6::2/64" || e.Gateway6.String() != "fd00:6::1" {
+		t.Errorf("the place is %+v", e)
+	}
+	if mac, err := parseMAC(e.MAC); err != nil || mac != macOf(&e) {
+		t.Errorf("the MAC address %q: %v", e.MAC, err)
+	}
+	// The last four bytes are the same, which would be all of an IPv4 address.
+	second, err := Plan(s, newContainer(t, s, store.EndpointConfig{Network: "six", IPAMConfig: &store.EndpointIPAM{IPv6Address: "fd00:6::1:0:2"}}))
+	if err != nil || second.Endpoints[0].MAC == e.MAC {
+		t.Errorf("the second place is %+v, %v", second, err)
+	}
+	for _, bad := range []struct {
+		config store.EndpointConfig
+		why    string
+	}{
+		{store.EndpointConfig{Network: "six", IPAMConfig: &store.EndpointIPAM{IPv4Address: "10.1.1.1"}}, "has no IPv4"},
+		{store.EndpointConfig{Network: "quiet", Aliases: []string{"www"}}, "--disable-dns"},
+		{store.EndpointConfig{Network: "quiet", Links: []string{"web:www"}}, "--disable-dns"},
+	} {
+		if _, err := Plan(s, newContainer(t, s, bad.config)); err == nil || !strings.Contains(err.Error(), bad.why) {
+			t.Errorf("%+v gives %v, want %q", bad.config, err, bad.why)
+		}
+	}
+}
+
 // A plan that fails half-way keeps nothing.
 func TestPlanFailure(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func (e *Engine) NetworkInspect(ctx context.Context, ref string) (*NetworkInspec
 		return nil, err
 	}
 	i := inspectNetwork(summaryOf(n))
-	i.Created = stamp(n.Created)
+	i.Created, i.DNSEnabled = stamp(n.Created), !n.DisableDNS
 	for key, value := range n.Options {
 		i.Options[key] = value
 	}

@@ -31,7 +31,7 @@ func modeSummary(m netns.Mode) NetworkSummary {
 
 func summaryOf(n *store.Network) NetworkSummary {
 	return NetworkSummary{
-		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", EnableIPv4: true, EnableIPv6: n.EnableIPv6, Internal: n.Internal,
+		ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: "local", EnableIPv4: n.EnableIPv4(), EnableIPv6: n.EnableIPv6, Internal: n.Internal,
 		Created: n.Created, Labels: n.Labels, Predefined: n.Name == string(netns.Bridge),
 	}
 }

@@ -29,6 +29,7 @@ type NetworkInspect struct {
 	Driver     string
 	EnableIPv4 bool
 	EnableIPv6 bool
+	DNSEnabled bool // podman's: members find each other by name
 	IPAM       NetworkIPAM
 	Internal   bool
 	Attachable bool

@@ -21,10 +21,16 @@ type Network struct {
 	Created    time.Time
 	Driver     string // "bridge", "macvlan" or "overlay"
 	EnableIPv6 bool
+	DisableDNS bool `json:",omitempty"` // members do not find each other by name
 	Internal   bool // names resolve and members talk, the world is out of reach
 	Subnets    []Subnet
 	Options    map[string]string // as --opt gave them
 	Labels     map[string]string
+}
+
+// EnableIPv4 tells whether members have addresses of IPv4.
+func (n *Network) EnableIPv4() bool {
+	return slices.ContainsFunc(n.Subnets, func(s Subnet) bool { return s.Subnet.Addr().Is4() })
 }
 
 // Subnet is one range of addresses of a network.

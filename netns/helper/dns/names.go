@@ -41,6 +41,9 @@ func (s *Server) forward(m *member.Member, name string, family dnsmessage.Type) 
 	all := s.directory.All()
 	for i := range m.Attachment.Endpoints {
 		here := &m.Attachment.Endpoints[i]
+		if nameless(m, here) {
+			continue
+		}
 		bare, qualified := strings.CutSuffix(name, "."+strings.ToLower(here.Network))
 		for _, other := range all {
 			for j := range other.Attachment.Endpoints {
@@ -63,6 +66,12 @@ func (s *Server) forward(m *member.Member, name string, family dnsmessage.Type) 
 	}
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	return addrs, known
+}
+
+// nameless tells whether the network of an endpoint of m's was made without names.
+func nameless(m *member.Member, here *store.Endpoint) bool {
+	n := m.Networks[here.Network]
+	return n != nil && n.DisableDNS
 }
 
 func sameNetwork(a, b *store.Endpoint) bool {
@@ -96,7 +105,7 @@ func (s *Server) reverse(m *member.Member, addr netip.Addr, asked dnsmessage.Typ
 		name = netns.HostNames[0]
 	} else if other, there := s.directory.Of(addr); other != nil {
 		for i := range m.Attachment.Endpoints {
-			if sameNetwork(&m.Attachment.Endpoints[i], there) {
+			if here := &m.Attachment.Endpoints[i]; sameNetwork(here, there) && !nameless(m, here) {
 				name = other.Attachment.Name + "." + there.Network
 			}
 		}

@@ -153,6 +153,37 @@ func TestLinks(t *testing.T) {
 	l.connect("other", "one", nil).want("store", "NameError")
 }
 
+// In a network without names nobody is found, by no way round; the world's names and the host's are.
+func TestNameless(t *testing.T) {
+	t.Parallel()
+	serveFake(t, nil, "127.1.0.4", func(q dnsmessage.Message, _ bool) [][]byte {
+		if name := q.Questions[0].Name.String(); name != "world.test." {
+			return [][]byte{address(q, dnsmessage.RCodeNameError)}
+		}
+		return [][]byte{address(q, dnsmessage.RCodeSuccess, "192.0.2.8")}
+	})
+	l := newLab(t, "127.1.0.4")
+	b := l.connect("asker", "one", func(a *store.Attachment) {
+		a.Endpoints = append(a.Endpoints, store.Endpoint{Network: "two", NetworkID: "id of two"})
+	})
+	quiet := network("one", false)
+	quiet.DisableDNS = true
+	b.Networks["one"] = quiet
+	l.put("web", nil, "one=10.90.1.2")
+	l.put("both", nil, "one=10.90.1.3", "two=10.90.2.3")
+	for name, want := range map[string]string{
+		"web": "NameError", "web.one": "NameError", "both": "10.90.2.3", "both.one": "NameError",
+		"world.test": "192.0.2.8", "host.docker.internal": "169.254.1.2",
+	} {
+		b.want(name, want)
+	}
+	for name, want := range map[string]string{"2.1.90.10.in-addr.arpa": "NameError", "3.2.90.10.in-addr.arpa": "both.two."} {
+		if got := answers(b.ask(name, dnsmessage.TypePTR)); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
 // The host has three names, everywhere.
 func TestHostNames(t *testing.T) {
 	t.Parallel()

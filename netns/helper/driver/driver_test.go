@@ -115,10 +115,11 @@ func ask(s *space.Space, addr string) error {
 	})
 }
 
+// eventually waits for what comes within milliseconds, on a machine that is not busy.
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if err = f(); err == nil {
 			return
 		}
@@ -153,6 +154,33 @@ func TestErrors(t *testing.T) {
 		if _, err := Start(Config{Kind: kind}); !errors.As(err, &host) || !strings.Contains(host.Hint, "the package "+pkg) {
 			t.Errorf("%s is not installed: %v", kind, err)
 		}
+	}
+}
+
+// Each port that nobody chose is another one, and a range gives each of its numbers once.
+func TestChoose(t *testing.T) {
+	one := store.Port{HostIP: "127.0.0.1", ContainerPort: 80, Protocol: "tcp"}
+	found, err := choose([]store.Port{one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := found[0].HostPort
+	if first > 65000 {
+		first = 50000
+	}
+	one.HostPort, one.HostPortEnd = first, first+500
+	other := one
+	other.HostIP = "0.0.0.0"
+	found, err = choose([]store.Port{one, one, other, one})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[uint16]bool{}
+	for _, p := range found {
+		if seen[p.HostPort] || p.HostPort < first || p.HostPort > first+500 || p.HostPortEnd != 0 {
+			t.Errorf("chosen are %+v", found)
+		}
+		seen[p.HostPort] = true
 	}
 }
 

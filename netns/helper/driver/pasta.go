@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -110,15 +111,23 @@ func mentions(args, names []string) bool {
 	return false
 }
 
-// choose finds a free port of the host for each that was not asked for by number.
+// choose finds a free port of the host for each that was not asked for by number, another one
+// for each.
 func choose(ports []store.Port) ([]store.Port, error) {
 	chosen := make([]store.Port, len(ports))
+	var held []io.Closer
+	defer func() {
+		for _, c := range held {
+			c.Close()
+		}
+	}()
 	for i, p := range ports {
 		if p.HostPort == 0 || p.HostPortEnd > p.HostPort {
-			port, err := free(p)
+			port, taken, err := take(p)
 			if err != nil {
 				return nil, fmt.Errorf("publishing port %d/%s: %w", p.ContainerPort, p.Protocol, err)
 			}
+			held = append(held, taken)
 			p.HostPort = port
 		}
 		p.HostPortEnd = 0
@@ -127,32 +136,22 @@ func choose(ports []store.Port) ([]store.Port, error) {
 	return chosen, nil
 }
 
-// free finds a port by taking it for a moment.
-func free(p store.Port) (uint16, error) {
+// take finds a port by having it until the closer is closed.
+func take(p store.Port) (port uint16, taken io.Closer, err error) {
 	first, last := int(p.HostPort), max(int(p.HostPortEnd), int(p.HostPort))
-	var err error
 	for port := first; port <= last; port++ {
-		var taken uint16
-		if taken, err = try(p.Protocol, net.JoinHostPort(p.HostIP, strconv.Itoa(port))); err == nil {
-			return taken, nil
+		at := net.JoinHostPort(p.HostIP, strconv.Itoa(port))
+		if p.Protocol == "udp" {
+			var c net.PacketConn
+			if c, err = net.ListenPacket("udp", at); err == nil {
+				return c.LocalAddr().(*net.UDPAddr).AddrPort().Port(), c, nil
+			}
+		} else {
+			var l net.Listener
+			if l, err = net.Listen("tcp", at); err == nil {
+				return l.Addr().(*net.TCPAddr).AddrPort().Port(), l, nil
+			}
 		}
 	}
-	return 0, err
-}
-
-func try(protocol, at string) (uint16, error) {
-	if protocol == "udp" {
-		c, err := net.ListenPacket("udp", at)
-		if err != nil {
-			return 0, err
-		}
-		defer c.Close()
-		return c.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
-	}
-	l, err := net.Listen("tcp", at)
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port(), nil
+	return 0, nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skiff-containers/skiff/run"
@@ -21,6 +22,7 @@ func newRm(p *program) *cobra.Command {
 		Annotations: aliases("skiff container rm, skiff container remove, skiff rm"),
 		Example: `  skiff rm job
   skiff rm -f web                  also if it runs
+  skiff rm -f --depend db          and what requires it or shares its namespaces
   skiff rm $(skiff ps -aq -f status=exited)
   skiff rm -f -a -t 0              all there are, at once`,
 		Args: chosen.operands,
@@ -82,17 +84,40 @@ func (o *rmOptions) check(cmd *cobra.Command) error {
 	return nil
 }
 
+// runRm removes containers, several at a time. What others of them require goes after those.
 func runRm(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.RemoveOptions, chosen *selection) error {
-	return each(s.data(), refs, func(ref string) (string, error) {
-		err := e.Remove(ctx, strings.TrimPrefix(ref, "/"), o)
-		if chosen.missing(err) == nil {
-			return ref, nil
-		}
-		if o.Force && errors.Is(err, store.ErrNoContainer) {
-			// As docker since 23: forced removal of what is not there is told, not failed.
-			s.say(cyan, "note:", err.Error())
+	var failed []error
+	for len(refs) > 0 {
+		var mu sync.Mutex
+		var required []string
+		var refused []error
+		failed = append(failed, each(s.data(), refs, func(ref string) (string, error) {
+			line, err := removeOne(ctx, e, s, ref, o, chosen)
+			if !errors.Is(err, run.ErrRequired) {
+				return line, err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			required, refused = append(required, ref), append(refused, err)
 			return "", nil
+		}))
+		if len(required) == len(refs) {
+			return errors.Join(append(failed, refused...)...)
 		}
-		return ref, err
-	})
+		refs = required
+	}
+	return errors.Join(failed...)
+}
+
+func removeOne(ctx context.Context, e *run.Engine, s *streams, ref string, o run.RemoveOptions, chosen *selection) (line string, err error) {
+	err = e.Remove(ctx, strings.TrimPrefix(ref, "/"), o)
+	if chosen.missing(err) == nil {
+		return ref, nil
+	}
+	if o.Force && errors.Is(err, store.ErrNoContainer) {
+		// As docker since 23: forced removal of what is not there is told, not failed.
+		s.say(cyan, "note:", err.Error())
+		return "", nil
+	}
+	return ref, err
 }

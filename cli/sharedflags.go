@@ -24,7 +24,7 @@ func (c *containerFlags) addShared(flags *pflag.FlagSet) {
 	listVar(flags, &c.VolumesFrom, "volumes-from", "", "Mount volumes from the specified container(s)")
 	flags.BoolVar(&c.Rootfs, "rootfs", false, "The image is a folder that holds a root file system, FOLDER[:O]")
 	flags.BoolVar(&c.Replace, "replace", false, "Remove the container that has the name, should there be one")
-	listVar(flags, &c.Requires, "requires", "", "Start these containers first")
+	flags.StringSliceVar(&c.Requires, "requires", nil, "Start these containers first")
 }
 
 func (c *containerFlags) completeShared(p *program, cmd *cobra.Command) {

@@ -11,7 +11,7 @@ import (
 
 // Prune removes the containers that do not run, and returns their ids and how many
 // bytes they had written. Filters are those of [Engine.List]. One that is started
-// meanwhile stays.
+// meanwhile stays, and so does one that a container requires that stays.
 func (e *Engine) Prune(ctx context.Context, filters map[string][]string) (removed []string, bytes int64, err error) {
 	all, err := e.List(ctx, ListOptions{All: true, Filters: filters})
 	if err != nil {
@@ -25,6 +25,9 @@ func (e *Engine) Prune(ctx context.Context, filters map[string][]string) (remove
 		c, err := e.Store.Find(row.Record.ID)
 		if err != nil {
 			continue // it went meanwhile
+		}
+		if errors.Is(e.unrequired(c, RemoveOptions{}), ErrRequired) {
+			continue // those that require it are newer: they have had their turn
 		}
 		written, _ := e.Store.Written(c)
 		switch err := remove(c); {

@@ -12,7 +12,8 @@ import (
 )
 
 // Remove deletes a container and all that it wrote. One that runs is refused,
-// unless o.Force, which kills it first.
+// unless o.Force, which kills it first; one that others require is, wrapping
+// ErrRequired, unless o.Depend.
 func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error {
 	defer e.tidy()()
 	c, err := e.Store.Find(ref)
@@ -20,9 +21,12 @@ func (e *Engine) Remove(ctx context.Context, ref string, o RemoveOptions) error 
 		return err
 	}
 	if o.Depend {
-		if err := e.removeDependents(ctx, c, o); err != nil {
-			return err
-		}
+		err = e.removeDependents(ctx, c, o)
+	} else {
+		err = e.unrequired(c, o)
+	}
+	if err != nil {
+		return err
 	}
 	if o.Force && o.Timeout != nil {
 		if err := e.stop(ctx, c, StopOptions{Timeout: o.Timeout}); err != nil && !errors.Is(err, store.ErrDamaged) {

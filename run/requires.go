@@ -17,6 +17,9 @@ func requirements(s *store.Store, refs []string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("requiring container %q: %w", ref, err)
 		}
+		if err := c.MarkRequired(); err != nil {
+			return nil, err
+		}
 		ids = append(ids, c.ID)
 	}
 	return ids, nil

@@ -17,6 +17,7 @@
 //	names/<name>                        symlink to the id of a container
 //	live/<who>                          symlink to "<pid>.<start>.<boot id>" of a process in the user's namespace,
 //	                                    or, as start-<id>, of one that is about to start a container
+//	containers/<id>/required            another one may have been created to require it
 //	containers/<id>/networks.json       the networks that connect and disconnect have made of record.json's
 //	containers/<id>/network.json        its place in its networks, as long as it runs
 //	networks/<name>/                    network.json, and leases/<address>, symlinks to ids of containers

@@ -35,35 +35,32 @@ func (s *shim) decide(code int, lasted time.Duration) (pause time.Duration, agai
 	return s.policy.after(code, lasted)
 }
 
-// again starts the container anew until that succeeds, and comes back with nil where
-// it is to end instead. Between two lives nothing is mounted and no process is there;
-// the socket stays. The folder's lock keeps others away from the files during a start.
+// again starts the container anew after a pause, and comes back with nil where it is to
+// end instead, or where the start goes wrong: as docker's, such a container has ended with
+// the code of its last life, and its state tells why. Between two lives nothing is mounted
+// and no process is there; the socket stays. The folder's lock keeps others away from the
+// files during a start.
 func (s *shim) again(l *life, exited Exited, pause time.Duration) *life {
-	for {
-		s.unmount(l)
-		s.state.Status, s.state.Init, s.state.ExitCode, s.state.FinishedAt = store.Restarting, store.ProcessID{}, exited.Code, time.Now().UTC()
-		s.state.RestartCount++
-		store.WriteState(s.setup.Dir, &s.state, s.durability())
-		exited.Again = true
-		s.announce(exited)
-		exited.Again = false
-		if !s.rest(pause) {
-			s.conclude(nil, exited)
-			return nil
-		}
-		var err error
-		if l, err = s.restart(); err == nil {
-			return l
-		}
-		why := failure(err)
-		s.state.Error, exited.Code = why.Text, why.Code
-		s.refuse(why)
-		more := false
-		if pause, more = s.decide(exited.Code, 0); !more {
-			s.conclude(l, exited)
-			return nil
-		}
+	s.unmount(l)
+	s.state.Status, s.state.Init, s.state.ExitCode, s.state.FinishedAt = store.Restarting, store.ProcessID{}, exited.Code, time.Now().UTC()
+	s.state.RestartCount++
+	store.WriteState(s.setup.Dir, &s.state, s.durability())
+	exited.Again = true
+	s.announce(exited)
+	exited.Again = false
+	if !s.rest(pause) {
+		s.conclude(nil, exited)
+		return nil
 	}
+	l, err := s.restart()
+	if err != nil {
+		why := failure(err)
+		s.state.Error = why.Text
+		s.refuse(why)
+		s.conclude(l, exited)
+		return nil
+	}
+	return l
 }
 
 // rest waits for the time of the next start, or for somebody who asks for it now. It

@@ -26,7 +26,6 @@ import (
 
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/store"
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -75,9 +74,9 @@ func New(n *space.Space) (*Links, error) {
 		if l.conn, err = dial(); err != nil {
 			return err
 		}
-		found, err := netlink.LinkList()
+		found, err := list()
 		if err != nil {
-			return fmt.Errorf("listing interfaces: %w", err)
+			return err
 		}
 		for _, f := range found {
 			if a := f.Attrs(); f.Type() == "bridge" && a.Alias != "" {
@@ -130,7 +129,7 @@ func set(path, value string) error {
 func (l *Links) Interfaces() ([]string, error) {
 	var names []string
 	err := l.n.Do(func() error {
-		found, err := netlink.LinkList()
+		found, err := list()
 		for _, f := range found {
 			if a := f.Attrs(); a.Name != "lo" {
 				names = append(names, a.Name)
@@ -139,7 +138,7 @@ func (l *Links) Interfaces() ([]string, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing interfaces: %w", err)
+		return nil, err
 	}
 	return names, nil
 }

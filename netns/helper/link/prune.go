@@ -22,7 +22,7 @@ func (l *Links) Prune(container *space.Space, m *member.Member) error {
 		if err != nil || peer < 0 {
 			return err // none of N's interfaces leads there
 		}
-		found, err := netlink.LinkList()
+		found, err := list()
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (l *Links) Prune(container *space.Space, m *member.Member) error {
 	})
 	if err == nil {
 		err = container.Do(func() error {
-			found, err := netlink.LinkList()
+			found, err := list()
 			if err != nil {
 				return err
 			}

@@ -114,10 +114,30 @@ func ReadJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return parse(path, data, v)
+}
+
+func parse(path string, data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("parsing %s: %w", path, err)
 	}
 	return nil
+}
+
+// readQuickly is ReadJSON for a file that quick mostly understands; nil says that it does not.
+func readQuickly[T any](path string, quick func(data []byte) *T) (*T, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if v := quick(data); v != nil {
+		return v, nil
+	}
+	v := new(T)
+	if err := parse(path, data, v); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // SyncFolder makes the names in a folder durable.

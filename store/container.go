@@ -181,11 +181,11 @@ func (s *Store) Containers() ([]*Container, error) {
 // meanwhile, and with ErrDamaged where the file cannot be understood: such a
 // container can be removed, and nothing else.
 func (c *Container) Record() (*Record, error) {
-	var r Record
-	if err := ReadJSON(filepath.Join(c.Dir, "record.json"), &r); err != nil {
+	r, err := readQuickly(filepath.Join(c.Dir, "record.json"), quickRecord)
+	if err != nil {
 		return nil, c.explain("record.json", err)
 	}
-	return &r, nil
+	return r, nil
 }
 
 // explain tells a container that went from one whose files are broken.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,11 +75,11 @@ func (c *Container) State() (*State, error) {
 }
 
 func (c *Container) readState() (*State, error) {
-	var state State
-	if err := ReadJSON(filepath.Join(c.Dir, "state.json"), &state); err != nil {
+	state, err := readQuickly(filepath.Join(c.Dir, "state.json"), quickState)
+	if err != nil {
 		return nil, c.explain("state.json", err)
 	}
-	return &state, nil
+	return state, nil
 }
 
 // unfinished: a shim must be there to bring it to its end.
@@ -131,7 +132,8 @@ func (c *Container) bury() (*State, error) {
 	c.store.ReleaseAll(c.Dir, c.ID)
 	c.store.Leave(c.ID)
 	if r, err := c.Record(); err == nil {
-		c.store.Emit(r.Event("die", "exitCode", "137"))
+		lasted := max(0, state.FinishedAt.Sub(state.StartedAt))
+		c.store.Emit(r.Event("die", "exitCode", "137", "execDuration", strconv.Itoa(int(lasted.Seconds()))))
 	}
 	return state, nil
 }

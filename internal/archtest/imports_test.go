@@ -10,7 +10,7 @@ import (
 // below its own: what stands low must be usable, and testable, without what stands
 // above it, and the small program of the shim must be able to leave the top out.
 var layers = [][]string{
-	{"userns"},
+	{"userns", "oci/pull"},
 	{"oci", "store", "wire"},
 	{"netns/client", "netns/helper/space", "netns/helper/member", "netns/helper/sock", "netns/helper/pages"},
 	{"conmon", "registry", "netns", "cgroup"},

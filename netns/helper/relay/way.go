@@ -128,13 +128,19 @@ func (p *Pair) flush(w *way, to *side) bool {
 	return true
 }
 
-// splice moves up to n bytes between a socket and a pipe. Pages change hands, so it
-// takes longer than other calls, and the runtime is told.
+// splice moves up to n bytes between a socket and a pipe. It never waits, and the
+// runtime is not told of it: of a thread that is in one system call or the next
+// all the time its monitor takes the processor away again and again, and is awake itself for
+// that, which cost a tenth of all that the helper does.
 func splice(from, to, n int) (int, error) {
 	for {
-		moved, err := unix.Splice(from, nil, to, nil, n, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		if err != unix.EINTR {
-			return int(moved), err
+		moved, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(n), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		switch errno {
+		case 0:
+			return int(moved), nil
+		case unix.EINTR:
+		default:
+			return -1, errno
 		}
 	}
 }

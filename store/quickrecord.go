@@ -188,6 +188,8 @@ func quickState(data []byte) *State {
 			s.RestartCount = int(t.Int())
 		case "UserStopped":
 			s.UserStopped = t.Bool()
+		case "Cgroup":
+			s.Cgroup = pullGroup(t)
 		default:
 			t.Refuse()
 		}
@@ -212,6 +214,21 @@ func pullProcessID(t *pull.Text) (id ProcessID) {
 		}
 	})
 	return id
+}
+
+func pullGroup(t *pull.Text) *Group {
+	g := new(Group)
+	t.Object(func(name string) {
+		switch name {
+		case "Path":
+			g.Path = t.String()
+		case "Unit":
+			g.Unit = t.String()
+		default:
+			t.Refuse()
+		}
+	})
+	return g
 }
 
 // What follows reads null as encoding/json does: nothing was there.

@@ -113,7 +113,8 @@ func TestUsualRecordsAreReadQuickly(t *testing.T) {
 			t.Errorf("%s: encoding/json would have to read it", what)
 		}
 	}
-	for what, s := range map[string]*State{"running": {Status: Running, Shim: ProcessID{1, 2, "b"}, Init: ProcessID{3, 4, "b"}, StartedAt: time.Now()}, "nothing set": {}} {
+	for what, s := range map[string]*State{"running": {Status: Running, Shim: ProcessID{1, 2, "b"}, Init: ProcessID{3, 4, "b"}, StartedAt: time.Now(), Cgroup: &Group{Path: "/sys/fs/cgroup/a", Unit: "a.scope"}},
+		"nothing set": {}} {
 		data, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)

@@ -139,13 +139,18 @@ func (s *shim) announce(exited Exited) {
 	clients := s.clients
 	s.clients = map[*wire.Conn]struct{}{}
 	s.mu.Unlock()
+	tell := func(c *wire.Conn) {
+		c.SetWriteDeadline(time.Now().Add(sendLimit))
+		c.Send(kindExited, exited)
+		c.Close()
+	}
 	var telling sync.WaitGroup
 	for c := range clients {
-		telling.Go(func() {
-			c.SetWriteDeadline(time.Now().Add(sendLimit))
-			c.Send(kindExited, exited)
-			c.Close()
-		})
+		if len(clients) == 1 { // mostly: another thread would first have to be made
+			tell(c)
+			return
+		}
+		telling.Go(func() { tell(c) })
 	}
 	telling.Wait()
 }

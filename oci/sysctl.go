@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,23 +75,35 @@ func sysctlNamespace(file string) (uintptr, string) {
 // kernel refuses one that reaches beyond the ids of the writer's user namespace.
 const pingGroups = "net/ipv4/ping_group_range"
 
-// existingGroups cuts the end of a range down to the highest group that exists here.
-func existingGroups(asked string) string {
-	var low, high, most uint64
+// existingGroups cuts a range down to groups that the user namespace has, by its
+// gid_map. The kernel compares groups as the host numbers them, so the ends are those
+// that are lowest and highest outside, where they are in that order inside as well.
+func existingGroups(asked, gidMap string) string {
+	var low, high uint64
 	if n, err := fmt.Sscan(asked, &low, &high); n != 2 || err != nil {
 		return asked
 	}
-	text, err := os.ReadFile("/proc/self/gid_map")
-	if err != nil {
-		return asked
-	}
-	for line := range strings.Lines(string(text)) {
+	type group struct{ inside, outside uint64 }
+	var ends []group
+	for line := range strings.Lines(gidMap) {
 		var inside, outside, size uint64
-		if n, err := fmt.Sscan(line, &inside, &outside, &size); n == 3 && err == nil && size > 0 {
-			most = max(most, inside+size-1)
+		if n, err := fmt.Sscan(line, &inside, &outside, &size); n != 3 || err != nil || size == 0 {
+			continue
+		}
+		if first, last := max(low, inside), min(high, inside+size-1); first <= last {
+			ends = append(ends, group{first, first - inside + outside}, group{last, last - inside + outside})
 		}
 	}
-	return fmt.Sprintf("%d %d", low, min(high, most))
+	if len(ends) == 0 {
+		return asked
+	}
+	slices.SortFunc(ends, func(a, b group) int { return cmp.Compare(a.outside, b.outside) })
+	first, last := ends[0].inside, ends[len(ends)-1].inside
+	if first > last { // the kernel takes no such range
+		slices.SortFunc(ends, func(a, b group) int { return cmp.Compare(a.inside, b.inside) })
+		first, last = ends[0].inside, ends[len(ends)-1].inside
+	}
+	return fmt.Sprintf("%d %d", first, last)
 }
 
 // procRootInode is the inode of the root of every procfs (linux/proc_ns.h, PROC_ROOT_INO).
@@ -111,7 +124,11 @@ func setSysctls(all []sysctlConfig) error {
 	for _, s := range all {
 		err := setSysctl(proc, s)
 		if errors.Is(err, unix.EINVAL) && s.File == pingGroups {
-			s.Value = existingGroups(s.Value)
+			groups, unread := os.ReadFile("/proc/self/gid_map")
+			if unread != nil {
+				return fmt.Errorf("setting kernel parameter %q: %w", s.Name, unread)
+			}
+			s.Value = existingGroups(s.Value, string(groups))
 			err = setSysctl(proc, s)
 		}
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/conmon/program"
 	"github.com/skiff-containers/skiff/store"
@@ -141,7 +140,7 @@ func logOf(c store.LogConfig) (store.LogConfig, error) {
 	n := int64(-1) // without end
 	if size != "-1" {
 		var err error
-		if n, err = units.RAMInBytes(size); err != nil {
+		if n, err = parseBytes(size); err != nil {
 			return c, fmt.Errorf("parsing log option max-size %q: %w", size, err)
 		}
 	}

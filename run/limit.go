@@ -71,7 +71,7 @@ func parseShmSize(text string) (int64, error) {
 	if text == "" {
 		return defaultShmSize, nil
 	}
-	n, err := units.RAMInBytes(text)
+	n, err := parseBytes(text)
 	if err != nil || n < 0 {
 		return 0, fmt.Errorf("parsing shm size %q: not a size such as 64m", text)
 	}
@@ -108,7 +108,7 @@ func parseLog(driver string, options []string) (store.LogConfig, error) {
 
 func checkLogOption(key, value string) error {
 	if key == "max-size" {
-		if n, err := units.RAMInBytes(value); value != "-1" && (err != nil || n <= 0) {
+		if n, err := parseBytes(value); value != "-1" && (err != nil || n <= 0) {
 			return fmt.Errorf("parsing log option max-size=%q: not a size such as 10m", value)
 		}
 		return nil

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
 )
@@ -211,7 +210,7 @@ func mountOption(m *store.Mount, only map[string]string, key, value string, give
 			return fmt.Errorf("invalid value for consistency: %q", value)
 		}
 	case "tmpfs-size":
-		if m.TmpfsSize, err = units.RAMInBytes(value); err != nil || m.TmpfsSize < 0 {
+		if m.TmpfsSize, err = parseBytes(value); err != nil || m.TmpfsSize < 0 {
 			return fmt.Errorf("invalid value for tmpfs-size: %q", value)
 		}
 	case "tmpfs-mode":

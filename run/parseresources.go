@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -59,7 +58,7 @@ func parseThrottle(text string, inBytes bool) (store.ThrottleDevice, error) {
 		}
 		return store.ThrottleDevice{Path: path, Rate: rate}, nil
 	}
-	rate, err := units.RAMInBytes(value)
+	rate, err := parseBytes(value)
 	if err != nil || rate < 0 {
 		return store.ThrottleDevice{}, fmt.Errorf("invalid rate for device: %s. The correct format is <device-path>:<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb", text)
 	}

@@ -3,7 +3,6 @@ package run
 import (
 	"fmt"
 
-	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -60,7 +59,7 @@ func (o *LimitOptions) over(r store.Resources) (store.Resources, error) {
 		if b.text == "" {
 			continue
 		}
-		n, err := units.RAMInBytes(b.text)
+		n, err := parseBytes(b.text)
 		if err != nil {
 			return r, fmt.Errorf("parsing --%s %q: %w", b.flag, b.text, err)
 		}
@@ -101,7 +100,7 @@ func (o *LimitOptions) overSwap(r *store.Resources) error {
 	case o.MemorySwap == "-1":
 		r.MemorySwap = -1
 	case o.MemorySwap != "":
-		n, err := units.RAMInBytes(o.MemorySwap)
+		n, err := parseBytes(o.MemorySwap)
 		if err != nil {
 			return fmt.Errorf("parsing --memory-swap %q: %w", o.MemorySwap, err)
 		}

@@ -30,7 +30,7 @@ func TestLimitOptions(t *testing.T) {
 
 func TestLimitOptionsRefused(t *testing.T) {
 	for _, o := range []LimitOptions{
-		{Memory: "much"}, {MemorySwap: "-2x"}, {CPUs: "a half"}, {CPUs: "0.0000000001"},
+		{Memory: "much"}, {Memory: "99999999999999999999"}, {MemorySwap: "9999999t"}, {MemorySwap: "-2x"}, {CPUs: "a half"}, {CPUs: "0.0000000001"},
 		{DeviceReadBps: []string{"/dev/sda"}}, {DeviceReadBps: []string{"sda:1"}}, {DeviceReadBps: []string{"/dev/sda:-1"}}, {DeviceReadIOps: []string{"/dev/sda:1k"}},
 		{BlkioWeightDevice: []string{"/dev/sda:5"}}, {BlkioWeightDevice: []string{"/dev/sda:1:2"}},
 	} {

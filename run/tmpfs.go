@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/store"
 )
 
@@ -43,7 +42,7 @@ func tmpfsOptions(asked string) ([]string, error) {
 		case isFlag:
 			options = slices.DeleteFunc(options, func(have string) bool { return have == option || have == opposite })
 		case key == "size" && valued && !strings.HasSuffix(value, "%"):
-			if n, err := units.RAMInBytes(value); err != nil || n < 0 {
+			if n, err := parseBytes(value); err != nil || n < 0 {
 				return nil, fmt.Errorf("invalid size %q", value)
 			}
 			option = "size=" + strings.TrimSuffix(strings.ToLower(value), "b")

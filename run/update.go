@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/skiff-containers/skiff/cgroup"
 	"github.com/skiff-containers/skiff/conmon"
@@ -59,17 +60,15 @@ func (e *Engine) update(ctx context.Context, c *store.Container, r *store.Record
 			return err
 		}
 	}
-	if state.Up() {
-		if err := e.apply(r, state); err != nil {
+	if o.LimitOptions.given() {
+		if err := e.limitAnew(r, state); err != nil {
 			return err
 		}
-		if o.Restart != "" {
-			if err := tellPolicy(ctx, c, h.RestartPolicy); err != nil {
-				return err
-			}
+	}
+	if o.Restart != "" && state.Up() {
+		if err := tellPolicy(ctx, c, h.RestartPolicy); err != nil {
+			return err
 		}
-	} else if err := e.tellAhead(r); err != nil {
-		return err
 	}
 	return c.WriteRecord(r, durabilityOf(r))
 }
@@ -103,6 +102,18 @@ func (o *UpdateOptions) loosen(h *store.HostConfig) error {
 		}
 	}
 	return nil
+}
+
+// given tells whether any limit was named.
+func (o *LimitOptions) given() bool { return !reflect.ValueOf(*o).IsZero() }
+
+// limitAnew has new limits take hold at once where the container runs, else tells which
+// will not on its next start.
+func (e *Engine) limitAnew(r *store.Record, state *store.State) error {
+	if state.Up() {
+		return e.apply(r, state)
+	}
+	return e.tellAhead(r)
 }
 
 // apply sets the limits of a container that runs.

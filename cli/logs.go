@@ -81,7 +81,7 @@ func (o *logsOptions) parse(now time.Time) (err error) {
 }
 
 func runLogs(ctx context.Context, e *run.Engine, s *streams, ref string, o run.LogOptions) error {
-	return e.Logs(ctx, ref, o, s.Out, s.Err)
+	return untilInterrupted(ctx, e.Logs(ctx, ref, o, s.Out, s.Err))
 }
 
 // parseTime understands what Docker's --since does: a duration back from now,

@@ -59,7 +59,7 @@ func runLogsOfMany(ctx context.Context, e *run.Engine, s *streams, refs []string
 		}
 	}
 	reading.Wait()
-	return errors.Join(failed...)
+	return untilInterrupted(ctx, errors.Join(failed...))
 }
 
 // labelled writes whole lines, each with a label before it, in a colour where that is

@@ -70,11 +70,11 @@ func (o *waitOptions) parse() (err error) {
 }
 
 func runWait(ctx context.Context, e *run.Engine, s *streams, refs []string, o *waitOptions, chosen *selection) error {
-	return each(s.data(), refs, func(ref string) (string, error) {
+	return untilInterrupted(ctx, each(s.data(), refs, func(ref string) (string, error) {
 		code, err := e.WaitState(ctx, ref, o.conditions, o.every)
 		if chosen.ignore && errors.Is(err, store.ErrNoContainer) {
 			code, err = -1, nil
 		}
 		return strconv.Itoa(code), err
-	})
+	}))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Validators of the number of operands, in Docker's words.
@@ -73,6 +74,15 @@ func flagError(cmd *cobra.Command, err error) error {
 		return refused
 	}
 	return badFlag(cmd, err.Error())
+}
+
+// isParsing tells whether err is pflag's own, of a command line that it cannot parse.
+func isParsing(err error) bool {
+	switch err.(type) {
+	case *pflag.NotExistError, *pflag.ValueRequiredError, *pflag.InvalidValueError, *pflag.InvalidSyntaxError:
+		return true
+	}
+	return false
 }
 
 // badFlag is a command line whose flags make no sense.

@@ -64,7 +64,11 @@ func (p *program) execute(ctx context.Context, args []string) error {
 	root.SetArgs(args)
 	root.SetOut(p.data())
 	root.SetErr(p.talk())
-	return root.ExecuteContext(ctx)
+	err := root.ExecuteContext(ctx)
+	if isParsing(err) { // of a flag before the command, for which cobra asks nobody
+		return flagError(root, err)
+	}
+	return err
 }
 
 // engine opens the store that --root names.

@@ -20,7 +20,7 @@ func refuseForeign(root string) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("opening store %q: %w", root, err)
+		return unusable("opening", root, err)
 	case int(st.Uid) != os.Geteuid():
 		return &userns.HostError{What: fmt.Sprintf("store %q belongs to user %d, not to %d who runs skiff", root, st.Uid, os.Geteuid()),
 			Hint: "name another folder with --root or SKIFF_ROOT"}

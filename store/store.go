@@ -61,7 +61,7 @@ func Open(root string) (*Store, error) {
 		return s, s.create()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening store %q: %w", root, err)
+		return nil, unusable("opening", root, err)
 	}
 	text := strings.TrimSpace(string(have))
 	if n, err := strconv.Atoi(text); err != nil || n > Format {
@@ -73,7 +73,7 @@ func Open(root string) (*Store, error) {
 // create lays the tree out; the version comes last, so that a half-made store is made again.
 func (s *Store) create() error {
 	if err := os.MkdirAll(s.Root, 0o700); err != nil {
-		return fmt.Errorf("creating store %q: %w", s.Root, err)
+		return unusable("creating", s.Root, err)
 	}
 	if err := refuseRemote(s.Root); err != nil {
 		return err
@@ -84,6 +84,15 @@ func (s *Store) create() error {
 		}
 	}
 	return WriteFile(s.path("version"), []byte(strconv.Itoa(Format)+"\n"), Durable)
+}
+
+// unusable is a store that cannot be read or made, in a home that is read-only or another's, say.
+func unusable(doing, root string, err error) error {
+	what := fmt.Sprintf("%s store %q", doing, root)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return &userns.HostError{What: what, Hint: "name a folder that you may write to by --root or SKIFF_ROOT", Err: err}
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // RemoteError is a store on a network file system, whose locks and owners do not

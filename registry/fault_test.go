@@ -387,6 +387,9 @@ func TestPlatforms(t *testing.T) {
 	if _, err := Pull(context.Background(), s, PullOptions{Reference: f.name("x:mine"), Platform: "linux/a/b/c"}); err == nil {
 		t.Error("a platform of four parts was taken")
 	}
+	if _, err := Pull(context.Background(), s, PullOptions{Reference: f.name("x:mine"), Platform: "lunix", TLSVerify: true}); err == nil || !strings.Contains(err.Error(), "unknown operating system or architecture") {
+		t.Errorf("a platform that is a word: %v", err)
+	}
 }
 
 func TestPlatformRuns(t *testing.T) {

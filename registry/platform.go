@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,11 @@ func hostPlatform() platform {
 	return platform{OS: runtime.GOOS, Architecture: runtime.GOARCH}.normal()
 }
 
+// architectures are those that Go has for Linux: what may stand for a platform alone.
+var architectures = []string{
+	"386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x",
+}
+
 // parsePlatform reads "os/arch[/variant]", or "arch" alone as docker does.
 func parsePlatform(text string) (platform, error) {
 	parts := strings.Split(strings.ToLower(text), "/")
@@ -27,6 +33,8 @@ func parsePlatform(text string) (platform, error) {
 		p.Architecture = parts[0]
 		if parts[0] == "linux" {
 			p.Architecture = runtime.GOARCH
+		} else if !slices.Contains(architectures, p.normal().Architecture) {
+			return p, fmt.Errorf("parsing platform %q: unknown operating system or architecture", text)
 		}
 	case 2:
 		p.OS, p.Architecture = parts[0], parts[1]

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -74,14 +75,16 @@ func TestLinkedDev(t *testing.T) {
 	}
 }
 
-// A device of the image's making at /dev/null would be bound over what is masked (CVE-2025-31133).
+// What lies at the container's /dev/null when paths are masked is not what masks them (CVE-2025-31133).
 func TestMaskIsTheHostsNull(t *testing.T) {
-	c := newContainer(t, script("cat /secret | wc -c; stat -c %t:%T /secret")...)
-	c.Spec.Mounts = append(c.Spec.Mounts[:1], c.Spec.Mounts[3:4]...) // no /dev
+	busybox, err := exec.LookPath("busybox")
+	must(t, err)
+	c := newContainer(t, script("stat -c %F /dev/null; cat /secret | wc -c; stat -c %t:%T /secret")...)
 	must(t, os.WriteFile(c.path("secret"), []byte("secret"), 0o644))
-	must(t, os.Symlink("/etc/passwd", c.path("dev/null")))
 	c.Spec.Linux.MaskedPaths = []string{"/secret"}
-	want(t, c.output(), "0", "1:3")
+	// The last moment before the mask, which another container that shares the mount has too.
+	c.Spec.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: busybox, Args: []string{"busybox", "mount", "--bind", c.path("etc/passwd"), c.path("dev/null")}}}}
+	want(t, c.output(), "regular file", "0", "1:3")
 }
 
 // The terminal comes from a devpts or not at all (CVE-2025-52565).

@@ -214,6 +214,7 @@ func TestBackgroundOfAnExecThatEndsStays(t *testing.T) {
 	if _, _, exited := collect(t, s); exited.Code != 6 {
 		t.Errorf("%+v", exited)
 	}
+	until(t, "the process in the background sleeps", func() bool { return c.sleeps(t) == 1 })
 	time.Sleep(20 * time.Millisecond) // nothing tells when nothing is done
 	if n := c.sleeps(t); n != 1 {
 		t.Errorf("%d processes in the background, want 1", n)

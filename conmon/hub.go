@@ -46,15 +46,16 @@ func (h *hub) remove(c *wire.Conn) {
 }
 
 // pump reads one stream to its end, in a goroutine of its own, and then closes ended.
-func (h *hub) pump(from *os.File, to stream) (ended <-chan struct{}) {
+func (h *hub) pump(o *output) (ended <-chan struct{}) {
 	done := make(chan struct{})
 	h.pumps.Go(func() {
 		defer close(done)
 		buffer := make([]byte, wire.MaxData)
 		for {
-			n, err := from.Read(buffer)
+			n, err := o.from.Read(buffer)
 			if n > 0 {
-				h.spread(to, buffer[:n])
+				o.taken.Add(int64(n))
+				h.spread(o.to, buffer[:n])
 			}
 			if err != nil { // EIO is how a terminal says that nobody has it open
 				return

@@ -5,6 +5,7 @@ import (
 	"github.com/skiff-containers/skiff/wire"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -88,7 +89,7 @@ type target struct {
 	hub     *hub
 	stdin   *input
 	console *os.File // master of its terminal, or nil
-	outputs []output
+	outputs []*output
 	ended   <-chan unix.WaitStatus
 	signal  func(unix.Signal) error
 	resize  sync.Mutex
@@ -97,6 +98,7 @@ type target struct {
 type output struct {
 	from  *os.File
 	to    stream
+	taken atomic.Int64    // bytes that were read
 	ended <-chan struct{} // closed when nobody reads it any more
 }
 
@@ -106,15 +108,15 @@ func newTarget(io *stdio, console *os.File, log *logWriter, ended <-chan unix.Wa
 	if console != nil {
 		t.console = pollable(console)
 		t.stdin.file = t.console
-		t.outputs = []output{{from: t.console, to: stdoutStream}}
+		t.outputs = []*output{{from: t.console, to: stdoutStream}}
 		return t
 	}
 	t.stdin.file = io.ours[0]
 	if io.ours[1] != nil {
-		t.outputs = append(t.outputs, output{from: io.ours[1], to: stdoutStream})
+		t.outputs = append(t.outputs, &output{from: io.ours[1], to: stdoutStream})
 	}
 	if io.ours[2] != nil {
-		t.outputs = append(t.outputs, output{from: io.ours[2], to: stderrStream})
+		t.outputs = append(t.outputs, &output{from: io.ours[2], to: stderrStream})
 	}
 	return t
 }
@@ -139,9 +141,8 @@ func pollable(f *os.File) *os.File {
 
 // pump starts to read what the process writes.
 func (t *target) pump() {
-	for i := range t.outputs {
-		o := &t.outputs[i]
-		o.ended = t.hub.pump(o.from, o.to)
+	for _, o := range t.outputs {
+		o.ended = t.hub.pump(o)
 	}
 }
 
@@ -162,11 +163,14 @@ func (t *target) drain() {
 	}
 }
 
-// spread returns when what waits to be read has been: a slow client holds the pump up.
-// In a terminal that the process has closed something may wait for ever: the echo of
-// what a client still typed.
+// spread returns when what waited to be read has been: a slow client holds the pump up.
+// Others may write on and on, so it does not wait for more than there was, and what the
+// pump had in its hands. In a terminal that the process has closed something may wait
+// for ever: the echo of what a client still typed.
 func (o *output) spread() {
-	for waiting(o.from) > 0 {
+	enough := int64(waiting(o.from)) + wire.MaxData
+	enough += o.taken.Load() // afterwards: too much is better than too little
+	for waiting(o.from) > 0 && o.taken.Load() < enough {
 		select {
 		case <-o.ended:
 			return

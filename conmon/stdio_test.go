@@ -46,3 +46,46 @@ func TestEchoInAClosedTerminalHoldsNothingUp(t *testing.T) {
 		t.Error("what nobody will read is waited for")
 	}
 }
+
+// A pipe may get to somebody who outlives its process, into another container as well, and
+// who never stops to write. The process's end does not wait for that.
+func TestFloodInAPipeHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	io := &stdio{}
+	if err := io.pipe(1); err != nil {
+		t.Fatal(err)
+	}
+	flood, from := io.theirs[1], io.ours[1]
+	defer flood.Close()
+	go func() {
+		for b := make([]byte, 4<<10); ; {
+			if _, err := flood.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	o := &output{from: from, ended: make(chan struct{})}
+	done := make(chan struct{})
+	until(t, "the pipe is full", func() bool { return waiting(from) == 64<<10 })
+	go func() { o.spread(); close(done) }()
+	b := make([]byte, 4<<10)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		select {
+		case <-done:
+			from.Close()
+			return
+		default:
+		}
+		if waiting(from) < 64<<10 { // pipe(7): so it never runs empty
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		n, err := from.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.taken.Add(int64(n))
+	}
+	t.Error("the flood is waited for")
+	from.Close()
+}

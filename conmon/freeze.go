@@ -96,7 +96,7 @@ func (c *children) started() (pids []int) {
 // servesRoot tells whether a child of the shim is the server of the root file system.
 func servesRoot(pid int) bool {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.TrimSpace(string(name)) == store.FuseOverlay
+	return err == nil && store.ServesRoot(pid, strings.TrimSpace(string(name)), os.Getpid())
 }
 
 // processState is the letter of proc_pid_stat(5), or 0 where the process is gone.

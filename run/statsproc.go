@@ -41,7 +41,7 @@ func containerProcesses(state *store.State) (all []int) {
 		if err != nil {
 			continue
 		}
-		if p, ok := readProcess(pid); ok && !(p.parent == state.Shim.PID && p.name == store.FuseOverlay) {
+		if p, ok := readProcess(pid); ok && !(p.parent == state.Shim.PID && store.ServesRoot(pid, p.name, p.parent)) {
 			children[p.parent] = append(children[p.parent], pid)
 		}
 	}

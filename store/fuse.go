@@ -114,3 +114,18 @@ func (d *daemon) wait() error {
 	d.log.Close()
 	return nil
 }
+
+// ServesRoot tells whether a child of a shim, of the name name, is the server of its
+// container's root file system. That one shares the mount namespace of the shim; a
+// name is what any process of a container can give itself.
+func ServesRoot(pid int, name string, shim int) bool {
+	if name != FuseOverlay {
+		return false
+	}
+	its, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil {
+		return false
+	}
+	ours, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", shim))
+	return err == nil && its == ours
+}

@@ -74,15 +74,6 @@ func onTerminal(t *testing.T, args ...string) string {
 	return <-read
 }
 
-// setTitle changes what the kernel calls this process.
-func setTitle(args []string) error {
-	if err := os.WriteFile("/proc/self/comm", []byte(args[0]), 0); err != nil {
-		return err
-	}
-	waitDone()
-	return nil
-}
-
 // A name that would be a path, or more than one line, is none.
 func TestNamesArePlain(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
 )
 
 // smallestAuto is how many ids --userns auto gives at least, as podman's does.
@@ -103,13 +104,16 @@ func highestID(s *store.Store, img *store.Image) (highest uint32) {
 			if err != nil {
 				continue
 			}
-			f, err := layer.Open(name)
+			f, err := layer.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would wait for a writer
 			layer.Close()
-			if err == nil {
-				highest = max(highest, highestIn(f))
-				f.Close()
-				break
+			if err != nil {
+				continue
 			}
+			if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+				highest = max(highest, highestIn(f))
+			}
+			f.Close()
+			break
 		}
 	}
 	if n, err := strconv.ParseUint(strings.TrimRight(strings.SplitN(img.Config.User, ":", 2)[0], " "), 10, 32); err == nil {

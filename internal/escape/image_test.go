@@ -155,6 +155,8 @@ func TestHostileAccounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ref := image(t, func(*v1.Config) {}, kind("etc/passwd"), kind("etc/group"))
 			name := newName(t)
+			// How many ids it is given depends on the accounts. Not everybody has so many.
+			orderly(t, skiff("run", "--rm", "--network", "none", "--userns", "auto", ref, "true"))
 			ran := skiff("run", "--rm", "--network", "none", "-u", "evil", ref, "id", "-u")
 			added := skiff("run", "--rm", "--network", "none", "--group-add", "evil", ref, "id", "-G")
 			for _, o := range []outcome{ran, added} {

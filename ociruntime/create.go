@@ -230,13 +230,18 @@ func (o *ProcessOptions) writePID(pid int) error {
 	if o.PIDFile == "" {
 		return nil
 	}
-	// In one step: whoever waits for the file reads a number, not the beginning of one.
-	name := filepath.Join(filepath.Dir(o.PIDFile), "."+filepath.Base(o.PIDFile))
-	if err := os.WriteFile(name, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+	// In one step: whoever waits for the file reads a number, not the beginning of one. By a
+	// name of its own: in a folder for all somebody else may have laid a link at one that is known.
+	f, err := os.CreateTemp(filepath.Dir(o.PIDFile), "."+filepath.Base(o.PIDFile)+"-*")
+	if err != nil {
 		return fmt.Errorf("writing the pid file: %w", err)
 	}
-	if err := os.Rename(name, o.PIDFile); err != nil {
-		os.Remove(name)
+	_, err = f.WriteString(strconv.Itoa(pid))
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), o.PIDFile)
+	}
+	if err != nil {
+		os.Remove(f.Name())
 		return fmt.Errorf("writing the pid file: %w", err)
 	}
 	return nil

@@ -223,3 +223,20 @@ func TestNotify(t *testing.T) {
 		t.Errorf("printed %q", text)
 	}
 }
+
+// In a folder for all, somebody else may have laid links at the names to come.
+func TestPIDFileFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	must(t, os.WriteFile(victim, []byte("as it was"), 0o600))
+	for _, name := range []string{"pid", ".pid"} {
+		must(t, os.Symlink(victim, filepath.Join(dir, name)))
+	}
+	o := ProcessOptions{PIDFile: filepath.Join(dir, "pid")}
+	must(t, o.writePID(42))
+	for name, want := range map[string]string{"pid": "42", "victim": "as it was"} {
+		if have, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(have) != want {
+			t.Errorf("%s: %q %v", name, have, err)
+		}
+	}
+}

@@ -17,7 +17,7 @@ func TestEnteringAContainerThatLies(t *testing.T) {
 	t.Parallel()
 	host := folder(t)
 	write(t, filepath.Join(host, "accounts"), "evil:x:4321:4321::/:/bin/sh\n", 0o644)
-	for _, about := range []string{"accounts", "mounts"} {
+	for _, about := range []string{"accounts", "pipes", "mounts"} {
 		t.Run(about, func(t *testing.T) { enterLiar(t, host, about) })
 	}
 }
@@ -54,8 +54,11 @@ func enterLiar(t *testing.T, host, about string) {
 func lie(args []string) error {
 	pipe := func(path string) error { return unix.Mkfifo(path, 0o666) }
 	var steps []error
-	if args[0] == "accounts" {
-		steps = []error{os.Remove("/etc/passwd"), os.Symlink("/../../../.."+args[1], "/etc/passwd"), os.Remove("/etc/group"), pipe("/etc/group")}
+	switch args[0] {
+	case "accounts":
+		steps = []error{os.Remove("/etc/passwd"), os.Symlink("/../../../.."+args[1], "/etc/passwd")}
+	case "pipes":
+		steps = []error{os.Remove("/etc/passwd"), pipe("/etc/passwd"), os.Remove("/etc/group"), pipe("/etc/group")}
 	}
 	steps = append(steps,
 		unix.Mount("tmpfs", "/dev/pts", "tmpfs", 0, ""), pipe("/dev/pts/ptmx"), pipe("/dev/pts/0"),

@@ -75,7 +75,7 @@ func (p *program) filterValues(ctx context.Context, name string) []string {
 	case "restart-policy":
 		return []string{"always", "no", "on-failure", "unless-stopped"}
 	case "event":
-		return strings.Fields("attach connect create delete destroy detach die disconnect exec_create exec_die exec_start health_status kill oom pause pull rename restart start stop tag unpause untag update")
+		return strings.Fields("archive-path attach connect create delete destroy detach die disconnect exec_create exec_detach exec_die exec_start export extract-to-dir health_status kill mount oom pause prune pull rename resize restart start stop tag top unmount unpause untag update")
 	case "container", "before", "since":
 		return p.containers(ctx, "", nil)
 	case "image":

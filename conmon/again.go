@@ -141,7 +141,7 @@ func (s *shim) welcome(l *life) {
 func (s *shim) greet(st starter, l *life) {
 	s.join(st.conn)
 	l.target.hub.add(st.conn, st.attach)
-	l.target.setSize(st.attach.Size)
+	s.resize(l.target, st.attach.Size)
 	if st.conn.Send(kindStarted, Started{l.pid}) != nil {
 		s.leave(st.conn)
 	}

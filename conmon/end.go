@@ -33,8 +33,9 @@ func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
 	l.target.drain()
 	s.noteOOM(l)
 	exited := Exited{Code: exitCode(status)}
-	s.tell("die", "exitCode", strconv.Itoa(exited.Code))
-	pause, again := s.decide(exited.Code, time.Since(s.state.StartedAt))
+	lasted := time.Since(s.state.StartedAt)
+	s.tell("die", "exitCode", strconv.Itoa(exited.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
+	pause, again := s.decide(exited.Code, lasted)
 	if !again {
 		s.listener.close()
 	}

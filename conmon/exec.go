@@ -50,6 +50,9 @@ func (s *shim) serveExec(c *wire.Conn, body []byte, files []*os.File) {
 	left, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		detached := s.listenTo(c, r.target, request.Attach, false)
+		if detached {
+			s.tell("exec_detach", "execID", r.id)
+		}
 		close(left)
 		r.hub.remove(c)
 		select {

@@ -150,7 +150,7 @@ func (s *shim) attachTo(c *wire.Conn, attach Attach) {
 	if !s.join(c) {
 		return
 	}
-	l.target.setSize(attach.Size)
+	s.resize(l.target, attach.Size)
 	if c.Send(kindStarted, Started{l.pid}) != nil {
 		s.leave(c)
 		return
@@ -166,7 +166,9 @@ func (t *target) serves(a Attach) bool {
 
 // attend carries out what an attached client of the container says, until it leaves.
 func (s *shim) attend(c *wire.Conn, t *target, attach Attach) {
-	s.listenTo(c, t, attach, true)
+	if s.listenTo(c, t, attach, true) {
+		s.tell("detach")
+	}
 	t.hub.remove(c)
 	// A terminal outlives whoever types into it: closing it would be a hang-up.
 	if attach.Stdin && s.setup.StdinOnce && t.console == nil {
@@ -210,7 +212,11 @@ func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach, first bool) (det
 			}
 		case kindResize:
 			if size, err := wire.Decode[Size](body); err == nil {
-				t.setSize(size)
+				if first {
+					s.resize(t, size)
+				} else {
+					t.setSize(size)
+				}
 			}
 		case kindSignal:
 			if request, err := wire.Decode[SignalRequest](body); err == nil {
@@ -218,6 +224,12 @@ func (s *shim) listenTo(c *wire.Conn, t *target, attach Attach, first bool) (det
 			}
 		}
 	}
+}
+
+// resize gives the container's terminal a client's size.
+func (s *shim) resize(t *target, size Size) {
+	t.setSize(size)
+	s.tellSize(t, size)
 }
 
 // pass sends a signal that an attached client got to the process it is attached to.

@@ -444,6 +444,7 @@ func (s *shim) release(l *life) {
 		s.leave(s.control)
 	}
 	l.target.pump() // after the word that it started, which comes first
+	s.tellSize(l.target, s.setup.Attach.Size)
 	go s.attend(s.control, l.target, s.setup.Attach)
 	s.accompany(l)
 	go s.listener.serve(s.converse)
@@ -479,22 +480,4 @@ func (s *shim) onMainThread(f func()) {
 	done := make(chan struct{})
 	s.jobs <- func() { f(); close(done) }
 	<-done
-}
-
-// failure puts an error into the words of the wire.
-func failure(err error) *Failure {
-	var f *Failure
-	if errors.As(err, &f) {
-		return f
-	}
-	f = &Failure{Code: 125, Text: err.Error()}
-	var runtimeError *oci.Error
-	if errors.As(err, &runtimeError) {
-		f.Code, f.Hint = runtimeError.Code, runtimeError.Hint
-	}
-	var host *userns.HostError
-	if errors.As(err, &host) {
-		f.Hint = host.Hint
-	}
-	return f
 }

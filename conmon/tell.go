@@ -2,6 +2,7 @@ package conmon
 
 import (
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/skiff-containers/skiff/store"
@@ -23,6 +24,14 @@ func (s *shim) tell(action string, pairs ...string) {
 		attributes[pairs[i]] = pairs[i+1]
 	}
 	s.store.Emit(store.Event{Type: "container", Action: action, ID: s.setup.Container, Attributes: attributes})
+}
+
+// tellSize writes that the container's terminal has a size now, where it has a terminal.
+func (s *shim) tellSize(t *target, size Size) {
+	if t.console == nil || size == (Size{}) {
+		return
+	}
+	s.tell("resize", "height", strconv.Itoa(int(size.Rows)), "width", strconv.Itoa(int(size.Columns)))
 }
 
 // commandLine is a command as events show it.

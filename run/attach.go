@@ -19,10 +19,11 @@ func (e *Engine) Attach(ctx context.Context, ref string, a AttachOptions) (Outco
 	if err != nil {
 		return Outcome{}, err
 	}
-	return e.attach(ctx, c, r, &a)
+	return e.attach(ctx, c, r, &a, true)
 }
 
-func (e *Engine) attach(ctx context.Context, c *store.Container, r *store.Record, a *AttachOptions) (Outcome, error) {
+// attach is Attach; with tell it is an event of its own.
+func (e *Engine) attach(ctx context.Context, c *store.Container, r *store.Record, a *AttachOptions, tell bool) (Outcome, error) {
 	keys, err := detachKeys(a.DetachKeys)
 	if err != nil {
 		return Outcome{}, err
@@ -37,6 +38,9 @@ func (e *Engine) attach(ctx context.Context, c *store.Container, r *store.Record
 	session, err := client.Attach(want)
 	if err != nil {
 		return Outcome{}, notRunning(r, "attach to", err)
+	}
+	if tell {
+		e.emit(r, "attach")
 	}
 	p := pump{engine: e, container: c, session: session, options: a, attach: want, tty: r.Config.Tty, keys: keys, signals: signals}
 	return p.run(ctx)

@@ -47,9 +47,9 @@ func (e *Engine) Copy(ctx context.Context, o *CopyOptions) (size int64, err erro
 	default:
 		size, err = c.between()
 	}
-	for _, end := range []*copyEnd{from, to} {
+	for action, end := range map[string]*copyEnd{"archive-path": from, "extract-to-dir": to} {
 		if err == nil && end.record != nil {
-			e.emit(end.record, "copy")
+			e.emit(end.record, action)
 		}
 	}
 	return size, err

@@ -80,7 +80,11 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 		undoCID()
 		return nil, nil, err
 	}
-	e.emit(p.record, "create")
+	created := []store.Event{p.record.Event("create")}
+	if before != nil && !detached { // who will be attached is so before the start, as with docker
+		created = append(created, p.record.Event("attach"))
+	}
+	e.Store.Emit(created...)
 	return c, p.record, nil
 }
 

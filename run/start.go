@@ -83,9 +83,10 @@ func (e *Engine) StartAttached(ctx context.Context, ref string, a AttachOptions)
 	defer signals.stop()
 	want := wanted(r, &a)
 	want.Stdout, want.Stderr = true, true
+	e.emit(r, "attach") // before the start, as with docker
 	session, err := signals.during(func() (*conmon.Session, error) { return e.launchAgain(ctx, c, r, want) })
 	if errors.Is(err, store.ErrRunning) {
-		return e.attach(ctx, c, r, &a)
+		return e.attach(ctx, c, r, &a, false)
 	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("starting container %q: %w", r.Name, err)

@@ -48,22 +48,26 @@ type eventLine struct {
 	Attributes map[string]string `json:",omitempty"`
 }
 
-// Emit writes an event to the journal. It is not synced, and no failure of it is the
-// caller's: nothing waits for a journal.
-func (s *Store) Emit(e Event) {
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	line, err := encodeEvent(&e)
-	if err != nil {
-		return
+// Emit writes events to the journal, in one go. It is not synced, and no failure of it is
+// the caller's: nothing waits for a journal.
+func (s *Store) Emit(events ...Event) {
+	var lines []byte
+	for _, e := range events {
+		if e.Time.IsZero() {
+			e.Time = time.Now()
+		}
+		line, err := encodeEvent(&e)
+		if err != nil {
+			continue
+		}
+		lines = append(lines, line...)
 	}
 	lock, err := s.openJournal()
 	if err != nil {
 		return
 	}
 	defer lock.Unlock()
-	if _, err := lock.file.Write(line); err != nil {
+	if _, err := lock.file.Write(lines); err != nil {
 		return
 	}
 	if info, err := lock.file.Stat(); err == nil && info.Size() >= journalMost {

@@ -173,7 +173,7 @@ func (s *shim) fork(p *spawning) (*running, error) {
 	}
 	defer group.Close()
 	p.exec.Init, p.exec.Created, p.exec.Cgroup = l.init, g.created, group
-	if s.foreign != nil {
+	if s.sharedPIDs { // one that ends at once would be reaped as an orphan
 		defer s.children.expect()()
 	}
 	var started *oci.Started

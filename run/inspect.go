@@ -37,7 +37,7 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 		ID: c.ID, Name: "/" + r.Name, Created: stamp(r.Created), Path: r.Path, Args: args,
 		State: stateOf(state), Image: r.Image.ID, Driver: r.Driver, Platform: system,
 		ResolvConfPath: filepath.Join(c.Dir, fileResolv), HostnamePath: filepath.Join(c.Dir, fileHostname), HostsPath: filepath.Join(c.Dir, fileHosts),
-		HostConfig: inspectHostConfig(r.HostConfig), Config: r.Config, Mounts: mountPoints(&r.HostConfig),
+		HostConfig: inspectHostConfig(r.HostConfig), Config: inspectConfig(&r.Config), Mounts: mountPoints(&r.HostConfig),
 		GraphDriver: GraphDriver{Name: r.Driver, Data: map[string]string{
 			"LowerDir": e.lowers(r.Image.Layers), "UpperDir": filepath.Join(c.Dir, "upper"),
 			"WorkDir": filepath.Join(c.Dir, "work"), "MergedDir": filepath.Join(c.Dir, "merged"),
@@ -75,18 +75,6 @@ func (e *Engine) lowers(layers []string) string {
 		paths[len(layers)-1-i] = e.Store.LayerPath(layer)
 	}
 	return strings.Join(paths, ":")
-}
-
-func mountPoints(h *store.HostConfig) []MountPoint {
-	points := []MountPoint{}
-	for _, m := range h.Mounts {
-		mode := ""
-		if m.ReadOnly {
-			mode = "ro"
-		}
-		points = append(points, MountPoint{Type: m.Type, Source: m.Source, Destination: m.Target, Mode: mode, RW: !m.ReadOnly, Propagation: m.Propagation})
-	}
-	return points
 }
 
 // maxConfig bounds the config of an image that is read for inspect.

@@ -19,6 +19,9 @@ type InspectHostConfig struct {
 	CgroupParent         string
 	Links                []string
 	DeviceRequests       []store.DeviceRequest
+	Mounts               []InspectMount    `json:",omitempty"` // those of --mount alone
+	Tmpfs                map[string]string `json:",omitempty"`
+	Init                 *bool             `json:",omitempty"`
 
 	// What skiff has no use for is as Docker prints it of a container that has none.
 	Cgroup             string
@@ -43,12 +46,30 @@ func inspectHostConfig(h store.HostConfig) InspectHostConfig {
 		HostConfig: h, MemorySwappiness: h.MemorySwappiness, OomKillDisable: h.OomKillDisable, PidsLimit: h.PidsLimit,
 		BlkioWeightDevice: list(h.BlkioWeightDevice), BlkioDeviceReadBps: list(h.BlkioDeviceReadBps), BlkioDeviceWriteBps: list(h.BlkioDeviceWriteBps),
 		BlkioDeviceReadIOps: list(h.BlkioDeviceReadIOps), BlkioDeviceWriteIOps: list(h.BlkioDeviceWriteIOps),
-		CgroupParent: h.CgroupParent, Links: h.Links, DeviceRequests: h.DeviceRequests,
+		CgroupParent: h.CgroupParent, Links: h.Links, DeviceRequests: h.DeviceRequests, Tmpfs: h.Tmpfs,
+	}
+	if i.Mounts = inspectMounts(&h); h.Init {
+		i.Init = &h.Init
+	}
+	if h.UsernsImplied {
+		i.UsernsMode, i.UsernsImplied = "", false
 	}
 	if s, _, err := parseSecurity(h.SecurityOpt); err == nil { // not where a profile's file is gone since
 		i.MaskedPaths, i.ReadonlyPaths = s.hidden(h.Privileged)
 	}
 	return i
+}
+
+// InspectConfig is a container's Config as inspect prints it: with the fields that
+// Docker has there whether set or not.
+type InspectConfig struct {
+	store.Config
+	Domainname string
+	OnBuild    []string // skiff has no use for it
+}
+
+func inspectConfig(c *store.Config) InspectConfig {
+	return InspectConfig{Config: *c, Domainname: c.Domainname}
 }
 
 // list is a list that JSON prints as [] where it is empty.

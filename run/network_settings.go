@@ -26,6 +26,14 @@ type NetworkSettings struct {
 	MacAddress          string
 
 	Networks map[string]NetworkEndpoint
+
+	// What skiff has no use for is as Docker prints it.
+	Bridge                 string
+	HairpinMode            bool
+	LinkLocalIPv6Address   string
+	LinkLocalIPv6PrefixLen int
+	SecondaryIPAddresses   []string
+	SecondaryIPv6Addresses []string
 }
 
 // NetworkEndpoint is a container's place in one network: Docker's EndpointSettings

@@ -223,7 +223,8 @@ func joinMounts(s *store.Store, h *store.HostConfig, o *CreateOptions) error {
 		if err != nil {
 			return err
 		}
-		h.Binds, h.Mounts = append(h.Binds, spec), append(h.Mounts, m)
+		_, inside, _ := strings.Cut(spec, ":")
+		h.Binds, h.Mounts = append(h.Binds, m.Source+":"+inside), append(h.Mounts, m)
 	}
 	for _, spec := range o.Mounts {
 		m, err := parseMount(spec)

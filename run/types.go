@@ -30,7 +30,7 @@ type ContainerInspect struct {
 	HostConfig      InspectHostConfig
 	GraphDriver     GraphDriver
 	Mounts          []MountPoint
-	Config          store.Config
+	Config          InspectConfig
 	NetworkSettings NetworkSettings
 }
 
@@ -54,16 +54,6 @@ type ContainerState struct {
 type GraphDriver struct {
 	Data map[string]string
 	Name string
-}
-
-// MountPoint is a mount as inspect shows it.
-type MountPoint struct {
-	Type        string
-	Source      string
-	Destination string
-	Mode        string
-	RW          bool
-	Propagation string
 }
 
 // ImageInspect is what `inspect` prints of an image: Docker's ImageInspect object.

@@ -84,7 +84,7 @@ func (p *plan) sharePeer(s *store.Store) error {
 	}
 	other, err := recordOf(s, peers[0].id)
 	if err == nil && other.HostConfig.IDMappings == nil {
-		h.UsernsMode = modeContainer + other.ID
+		h.UsernsMode, h.UsernsImplied = modeContainer+other.ID, true
 	}
 	return err
 }

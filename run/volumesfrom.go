@@ -31,7 +31,7 @@ func mountsFrom(s *store.Store, h *store.HostConfig, specs []string, taken map[s
 		h.VolumesFrom = append(h.VolumesFrom, spec)
 		for _, m := range r.HostConfig.Mounts {
 			if take(m.Target) {
-				m.ReadOnly = m.ReadOnly || mode == "ro"
+				m.ReadOnly, m.Inherited = m.ReadOnly || mode == "ro", true
 				h.Mounts = append(h.Mounts, m)
 			}
 		}

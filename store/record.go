@@ -107,7 +107,7 @@ type HostConfig struct {
 	PortBindings    map[string][]PortBinding // by container port, "80/tcp"
 	PublishAllPorts bool                     // each exposed port that PortBindings does not name, at any port
 	Binds           []string                 // as -v gave them: source:target[:options]
-	Mounts          []Mount                  // as --mount and -v gave them, parsed
+	Mounts          []Mount                  // those of Binds, parsed, then those of --mount and of --volumes-from
 	VolumesFrom     []string                 // as given: name[:mode]; what came of them stands in Mounts and Tmpfs
 	Tmpfs           map[string]string
 	CapAdd          []string
@@ -133,6 +133,7 @@ type HostConfig struct {
 	IpcMode         string            // "private" (""), "host", "none", "shareable" or "container:<id>"
 	UTSMode         string            // "" or "host"
 	UsernsMode      string            // "" and "host" (the ids of U), "keep-id[:uid=,gid=,size=]", "nomap", "auto[:…]", "private" (given by IDMappings) or "container:<id>"
+	UsernsImplied   bool              `json:",omitempty"` // UsernsMode follows from another namespace that is shared
 	IDMappings      *IDMappings       `json:",omitempty"` // of its user namespace, where they are not those of U
 	CgroupnsMode    string            // "private" or "host"
 	CgroupParent    string            `json:",omitempty"` // a slice, or a path of cgroupfs
@@ -208,6 +209,7 @@ type Mount struct {
 	TmpfsSize    int64    `json:",omitempty"` // bytes
 	TmpfsMode    uint32   `json:",omitempty"`
 	Options      []string `json:",omitempty"` // further mount options of a tmpfs
+	Inherited    bool     `json:",omitempty"` // of another container, by --volumes-from
 }
 
 // Ulimit is one resource limit, soft and hard.

@@ -117,10 +117,39 @@ func (e *Entering) Finish() (*userns.Process, *Entry, error) {
 func (e *Entering) finish() (process *userns.Process, late bool, err error) {
 	process, err = e.starting.Finish()
 	if e.holder != nil {
+		if errors.Is(err, unix.EINVAL) && inside(e.holder) {
+			err = &userns.HostError{What: "this is the user namespace of the containers already, and none are started from inside of it", Hint: "leave skiff unshare first", Err: err}
+		}
 		late = errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) && ending(e.holder)
 		e.holder.Close()
 	}
 	return process, late, err
+}
+
+// inside tells whether the caller is in a process's user namespace, which nobody can join
+// who is there (setns(2), EINVAL).
+func inside(pidfd *os.File) bool {
+	pid, err := pidOf(pidfd)
+	if err != nil {
+		return false
+	}
+	ours, err := os.Readlink("/proc/self/ns/user")
+	if err != nil {
+		return false
+	}
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/user", pid))
+	return err == nil && ours == theirs
+}
+
+// pidOf is the process of a descriptor, as long as it lives (pidfd_open(2)).
+func pidOf(pidfd *os.File) (pid int, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd.Fd()))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(text), "\nPid:")
+	_, err = fmt.Sscan(after, &pid)
+	return pid, err
 }
 
 // ending tells whether a process is at its end, and waits for that. One that has

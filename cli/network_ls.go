@@ -11,6 +11,7 @@ import (
 type networkLsOptions struct {
 	filters map[string][]string
 	format  string
+	bare    bool // no headings
 	noTrunc bool
 	quiet   bool
 }
@@ -43,6 +44,7 @@ func newNetworkLs(p *program) *cobra.Command {
 	flags.VarP(filters{&o.filters, known}, "filter", "f", `Provide filter values (e.g. "driver=bridge")`)
 	flags.StringVar(&o.format, "format", "", formatHelp)
 	flags.BoolVar(&o.noTrunc, "no-trunc", false, "Do not truncate the output")
+	flags.BoolVar(&o.bare, "noheading", false, "Leave the headings out")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "Only display network IDs")
 	p.completeFilter(cmd, known)
 	completeFormat(cmd, networkHeadings())
@@ -62,7 +64,7 @@ func runNetworkLs(ctx context.Context, e *run.Engine, s *streams, o *networkLsOp
 }
 
 func (o *networkLsOptions) listing() *listing {
-	l := &listing{format: o.format, headings: networkHeadings(), standard: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"}
+	l := &listing{format: o.format, bare: o.bare, headings: networkHeadings(), standard: "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}"}
 	if o.quiet && (l.format == "" || l.isTable()) {
 		l.format = "{{.ID}}"
 	}

@@ -56,15 +56,7 @@ func runSystemPrune(ctx context.Context, e *run.Engine, s *streams, o *systemPru
 	s.printDeleted("Networks", networks)
 	deleted, freed, err := e.PruneImages(ctx, o.all, o.wanted)
 	failed = errors.Join(failed, err)
-	var lines []string
-	for _, d := range deleted {
-		if d.Deleted != "" {
-			lines = append(lines, "deleted: "+d.Deleted)
-		} else {
-			lines = append(lines, "untagged: "+d.Untagged)
-		}
-	}
-	s.printDeleted("Images", lines)
+	s.printDeletedImages(deleted)
 	s.printReclaimed(written + freed)
 	return failed
 }

@@ -21,7 +21,7 @@ func AccountNames(root *os.File) (users, groupNames map[uint32]string, err error
 		}
 		return true
 	})
-	groups(group, func(name string, gid uint32, _ []string) bool {
+	groups(group, func(name string, gid uint32, _ string) bool {
 		if _, known := groupNames[gid]; !known {
 			groupNames[gid] = name
 		}

@@ -101,7 +101,7 @@ type account struct {
 // an image is passed over, as by Docker and the C library.
 func accounts(passwd []byte, yield func(account) bool) {
 	for line := range bytes.Lines(passwd) {
-		f := strings.Split(strings.TrimSpace(string(line)), ":")
+		f := strings.SplitN(strings.TrimSpace(string(line)), ":", 8) // a line may be all colons
 		if len(f) < 4 || f[0] == "" {
 			continue
 		}
@@ -120,10 +120,10 @@ func accounts(passwd []byte, yield func(account) bool) {
 	}
 }
 
-// groups calls yield for each line of group(5).
-func groups(group []byte, yield func(name string, gid uint32, members []string) bool) {
+// groups calls yield for each line of group(5). Members are as they stand there.
+func groups(group []byte, yield func(name string, gid uint32, members string) bool) {
 	for line := range bytes.Lines(group) {
-		f := strings.Split(strings.TrimSpace(string(line)), ":")
+		f := strings.SplitN(strings.TrimSpace(string(line)), ":", 5)
 		if len(f) < 3 || f[0] == "" {
 			continue
 		}
@@ -131,14 +131,24 @@ func groups(group []byte, yield func(name string, gid uint32, members []string) 
 		if err != nil {
 			continue
 		}
-		var members []string
-		if len(f) > 3 && f[3] != "" {
-			members = strings.Split(f[3], ",")
+		members := ""
+		if len(f) > 3 {
+			members = f[3]
 		}
 		if !yield(f[0], gid, members) {
 			return
 		}
 	}
+}
+
+// hasMember looks for a name in the list of a group's members.
+func hasMember(members, name string) bool {
+	for member := range strings.SplitSeq(members, ",") {
+		if member == name {
+			return true
+		}
+	}
+	return false
 }
 
 func parseID(s string) (uint32, error) {
@@ -177,8 +187,8 @@ func resolveUser(passwd, group []byte, user string, groupAdd []string) (u specs.
 			return specs.User{}, "", fmt.Errorf("looking up user %q: %w", user, err)
 		}
 	} else if found.name != "" {
-		groups(group, func(_ string, gid uint32, members []string) bool {
-			if slices.Contains(members, found.name) {
+		groups(group, func(_ string, gid uint32, members string) bool {
+			if hasMember(members, found.name) {
 				supplementary = append(supplementary, gid)
 			}
 			return len(supplementary) < maxGroups
@@ -234,7 +244,7 @@ func resolveGroup(group []byte, name string) (uint32, error) {
 		return gid, err
 	}
 	ok := false
-	groups(group, func(have string, id uint32, _ []string) bool {
+	groups(group, func(have string, id uint32, _ string) bool {
 		if ok = have == name; ok {
 			gid = id
 		}

@@ -3,6 +3,7 @@ package oci
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -165,4 +166,21 @@ func FuzzLookupUser(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A file that is one line of separators costs who reads it little more than its size: it
+// is read outside of the container, whose limits do not hold there.
+func TestAccountsOfSeparatorsTakeNoMemory(t *testing.T) {
+	passwd := []byte(strings.Repeat(":", maxUserFile))
+	group := []byte("staff:x:50:" + strings.Repeat(",", maxUserFile))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := resolveUser(append(passwd, "\nevil:x:1:1::/:\n"...), group, "evil", nil)
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 8*maxUserFile {
+		t.Errorf("it took %d MiB", taken>>20)
+	}
 }

@@ -34,6 +34,7 @@ func (c *containerFlags) add(flags *pflag.FlagSet, when string) {
 	c.addLife(flags)
 	c.addLimits(flags)
 	flags.StringVar(&c.CIDFile, "cidfile", "", "Write the container ID to the file")
+	flags.StringVar(&c.PidFile, "pidfile", "", "Write the process ID of the container to the file")
 	flags.StringVar(&c.Name, "name", "", "Assign a name to the container")
 	flags.BoolVar(&c.AutoRemove, "rm", false, "Automatically remove the container and its associated anonymous volumes when it exits")
 	listVar(flags, &c.Labels, "label", "l", "Set meta data on a container")

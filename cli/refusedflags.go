@@ -42,8 +42,6 @@ func refusePodman(flags *pflag.FlagSet) {
 		{"init-ctr", "string", "init containers belong to pods, which skiff does not have yet", "start them first: --requires"},
 		{"init-path", "string", "the init of --init is built in", "mount yours, and name it as --entrypoint"},
 		{"passwd-entry", "string", "the image's /etc/passwd stays as it is", "mount a file of your own: -v ./passwd:/etc/passwd:ro"},
-		{"pidfile", "string", "the process id is not the container's for life", "skiff inspect --format {{.State.Pid}} tells it"},
-		{"preserve-fds", "uint", "a container outlives the command that starts it", "skiff exec --preserve-fds passes descriptors to a further process"},
 		{"personality", "string", "the execution domain of a container is the host's", "run the command by setarch(8) in the container"},
 		{"pod", "string", "skiff does not have pods yet", "share a network instead: --network container:NAME"},
 		{"pod-id-file", "string", "skiff does not have pods yet", "share a network instead: --network container:NAME"},

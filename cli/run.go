@@ -57,10 +57,12 @@ func newRun(p *program) *cobra.Command {
 	o.add(flags, "running")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "Run container in background and print container ID")
 	flags.StringVar(&o.detachKeys, "detach-keys", "", "Override the key sequence for detaching a container")
+	flags.UintVar(&o.PreserveFDs, "preserve-fds", 0, "Pass so many file descriptors of the caller's, from 3 on")
 	flags.BoolVar(&o.sigProxy, "sig-proxy", true, "Proxy received signals to the process")
 	flags.BoolVar(&o.rmi, "rmi", false, "Remove the image after the container, unless another one uses it; implies --rm")
 	o.complete(p, cmd)
 	completeFlag(cmd, "detach-keys", "ctrl-p,ctrl-q")
+	completeFlag(cmd, "preserve-fds")
 	return cmd
 }
 

@@ -91,6 +91,11 @@ type Setup struct {
 	// Direct says which of stdin, stdout and stderr are passed as descriptors to be
 	// the container's own.
 	Direct [3]bool
+	// Preserve is how many descriptors come after those, which the process of the first
+	// life has from 3 on.
+	Preserve int `json:",omitempty"`
+	// PidFile gets the id of the first process, in each life; "" is none.
+	PidFile string `json:",omitempty"`
 }
 
 // Health says how the container's health is asked for. All of it is set.

@@ -50,6 +50,10 @@ func decodeSetup(body []byte) (Setup, error) {
 			s.Attach = pullAttach(t)
 		case "Direct":
 			s.Direct = pullDirect(t)
+		case "Preserve":
+			s.Preserve = int(t.Int())
+		case "PidFile":
+			s.PidFile = t.String()
 		default:
 			if flag := s.flag(name); flag != nil {
 				*flag = t.Bool()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,7 +42,8 @@ type shim struct {
 	store    *store.Store
 	control  *wire.Conn // to the one who started us
 	direct   [3]*os.File
-	alive    *os.File // the lock that says that we live; held by being open
+	preserve []*os.File // for the first process of the first life
+	alive    *os.File   // the lock that says that we live; held by being open
 	children children
 	jobs     chan func() // run by the main goroutine, whose thread forks
 
@@ -164,6 +166,9 @@ func (s *shim) meet() error {
 		if wanted && len(files) > 0 {
 			s.direct[i], files = files[0], files[1:]
 		}
+	}
+	if n := min(max(s.setup.Preserve, 0), len(files)); n > 0 {
+		s.preserve, files = files[:n], files[n:]
 	}
 	wire.CloseAll(files)
 	return nil
@@ -356,6 +361,11 @@ func (s *shim) launch(l *life) (err error) {
 	}
 	l.target = newTarget(io, console, l.log, ended, func(n unix.Signal) error { return s.signalFirst(l, n) })
 	l.started = time.Now()
+	if path := s.setup.PidFile; path != "" {
+		if err := store.WriteFile(path, strconv.AppendInt(nil, int64(l.pid), 10), store.Fleeting); err != nil {
+			return err
+		}
+	}
 	return s.record()
 }
 
@@ -366,6 +376,7 @@ func (s *shim) startFirst(l *life, io *stdio, group *os.File) (ended <-chan unix
 	}
 	launch := &oci.Launch{ID: s.setup.Container, Bundle: s.setup.Dir, Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
 		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }, Cgroup: group}
+	launch.Preserve = s.preserve
 	if s.network != nil {
 		launch.Forked, launch.Gate = s.network.begin, s.network.await
 	}
@@ -436,6 +447,8 @@ func sharesPIDs(spec *specs.Spec) bool {
 func (s *shim) release(l *life) {
 	wire.CloseAll(s.direct[:])
 	s.direct = [3]*os.File{}
+	wire.CloseAll(s.preserve)
+	s.preserve = nil
 	s.tell("start")
 	s.now = l // nobody else looks yet
 	s.join(s.control)

@@ -19,6 +19,7 @@ type Shim struct {
 	entered   chan entered
 	forked    int
 	group     func(pid int) (*store.Group, error)
+	preserve  []*os.File
 }
 
 // entered is how the start of the shim's process went.
@@ -80,6 +81,9 @@ func (p *Shim) PID() int { return p.forked }
 // is nil, gets none. Where group fails the container is not started.
 func (p *Shim) Expect(group func(pid int) (*store.Group, error)) { p.group = group }
 
+// Preserve has the process of the first life have descriptors of the caller's from 3 on.
+func (p *Shim) Preserve(files []*os.File) { p.preserve = files }
+
 // Begin tells the shim of its container, which exists now, and returns once the
 // container's process was executed. The session is attached as setup.Attach says;
 // closing it leaves the container running. Direct descriptors become the
@@ -94,6 +98,8 @@ func (p *Shim) Begin(setup Setup, direct [3]*os.File, helper ...*os.File) (*Sess
 			files = append(files, f)
 		}
 	}
+	files = append(files, p.preserve...)
+	setup.Preserve = len(p.preserve)
 	setup.Container, setup.Root = p.container, p.store.Root
 	setup.Grouped = p.group != nil
 	sendErr := p.conn.Send(kindSetup, setup, files...)

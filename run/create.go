@@ -33,6 +33,13 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 	if err := e.chooseRuntime(o); err != nil {
 		return nil, nil, err
 	}
+	if o.PidFile != "" {
+		path, err := filepath.Abs(o.PidFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.PidFile = path
+	}
 	img, err := e.imageFor(ctx, o)
 	if err != nil {
 		return nil, nil, err

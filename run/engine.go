@@ -32,6 +32,9 @@ type CreateOptions struct {
 	Platform string
 	Pull     string // "always", "missing" or "never"
 	CIDFile  string
+	PidFile  string // gets the id of the first process
+
+	PreserveFDs uint // so many descriptors of the caller's, from 3 on, for the first life
 
 	Interactive bool
 	TTY         bool

@@ -51,6 +51,7 @@ func inspectHostConfig(h store.HostConfig) InspectHostConfig {
 	if i.Mounts = inspectMounts(&h); h.Init {
 		i.Init = &h.Init
 	}
+	i.PidFile = "" // which podman has elsewhere
 	if h.UsernsImplied {
 		i.UsernsMode, i.UsernsImplied = "", false
 	}

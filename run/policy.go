@@ -74,7 +74,7 @@ func live(setup *conmon.Setup, r *store.Record) (err error) {
 	if setup.Runtime, err = runtimePath(r.HostConfig.Runtime); err != nil {
 		return err
 	}
-	setup.Restart = r.HostConfig.RestartPolicy
+	setup.Restart, setup.PidFile = r.HostConfig.RestartPolicy, r.HostConfig.PidFile
 	setup.StopSignal, _ = stopSignal(r, "")
 	for kind, mode := range map[specs.LinuxNamespaceType]string{
 		specs.NetworkNamespace: r.HostConfig.NetworkMode, specs.IPCNamespace: r.HostConfig.IpcMode, specs.PIDNamespace: r.HostConfig.PidMode,

@@ -160,7 +160,7 @@ func (p *plan) hostConfig(s *store.Store, o *CreateOptions) (err error) {
 	h := &p.record.HostConfig
 	*h = store.HostConfig{
 		AutoRemove: o.AutoRemove, NetworkMode: string(p.network.Mode), Privileged: o.Privileged, ReadonlyRootfs: o.ReadOnly,
-		Init: o.Init, ContainerIDFile: o.CIDFile,
+		Init: o.Init, ContainerIDFile: o.CIDFile, PidFile: o.PidFile,
 		DNS: p.network.DNS.Servers, DNSSearch: p.network.DNS.Search, DNSOptions: p.network.DNS.Options,
 		ExtraHosts: p.network.Hosts, Links: p.network.Links, Sysctls: p.network.Sysctls,
 	}

@@ -81,6 +81,10 @@ func (b *newborn) done() {
 // the shim has taken over, none made with --rm is left.
 func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *newborn, err error) {
 	b = &newborn{}
+	preserve, err := preserved(o.PreserveFDs)
+	if err != nil {
+		return nil, err
+	}
 	b.container, b.record, err = e.create(ctx, o, detached, func(r *store.Record) (err error) {
 		if r.HostConfig.AutoRemove {
 			if b.intent, err = e.Store.Intend(r.ID); err != nil {
@@ -88,7 +92,9 @@ func (e *Engine) bear(ctx context.Context, o *CreateOptions, detached bool) (b *
 			}
 		}
 		b.network = e.beginNetworking(r)
-		b.shim, err = e.prepare(r)
+		if b.shim, err = e.prepare(r); err == nil {
+			b.shim.Preserve(preserve)
+		}
 		return err
 	})
 	if err != nil {

@@ -43,6 +43,9 @@ func (e *Engine) chooseRuntime(o *CreateOptions) error {
 	if o.Init {
 		return &userns.HostError{What: fmt.Sprintf("--init is a part of skiff's own runtime, and %q is another one", o.Runtime), Hint: "leave --init or --runtime out"}
 	}
+	if o.PreserveFDs > 0 {
+		return &userns.HostError{What: fmt.Sprintf("--preserve-fds needs skiff's own runtime, and %q is another one", o.Runtime), Hint: "leave --preserve-fds or --runtime out"}
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ type ContainerInspect struct {
 	HostnamePath    string
 	HostsPath       string
 	LogPath         string
+	PidFile         string `json:",omitempty"` // podman's
 	Name            string // with a leading slash
 	RestartCount    int
 	Driver          string

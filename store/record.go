@@ -123,6 +123,7 @@ type HostConfig struct {
 	ShmSize         int64 // bytes
 	Init            bool
 	ContainerIDFile string
+	PidFile         string `json:",omitempty"` // absolute; gets the id of the first process (podman run --pidfile)
 	RestartPolicy   RestartPolicy
 	DNS             []string          `json:"Dns"`
 	DNSOptions      []string          `json:"DnsOptions"`

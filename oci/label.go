@@ -60,7 +60,11 @@ func (p *processConfig) takeLabels(files []int) error {
 	}
 	if p.Rare.AppArmor != "" {
 		if err := writeLabel(files[0], "exec "+p.Rare.AppArmor); err != nil {
-			return because(err, "the profile must be loaded: sudo apparmor_parser -r FILE; aa-status lists those that are", "setting the AppArmor profile %q", p.Rare.AppArmor)
+			hint := "the profile must be loaded: sudo apparmor_parser -r FILE; aa-status lists those that are"
+			if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+				hint = "the caller is held by a profile, which must permit it: change_profile -> " + p.Rare.AppArmor
+			}
+			return because(err, hint, "setting the AppArmor profile %q", p.Rare.AppArmor)
 		}
 		files = files[1:]
 	}

@@ -43,7 +43,7 @@ func (r *Runtime) Exec(id string, o *ExecOptions) (*oci.Started, error) {
 		return nil, err
 	}
 	r.settleProcess(process)
-	if err := checkAppArmor(process); err != nil {
+	if err := checkLabels(process); err != nil {
 		return nil, err
 	}
 	if o.Detach {

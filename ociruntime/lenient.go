@@ -2,7 +2,6 @@ package ociruntime
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -34,15 +33,11 @@ func (r *Runtime) settle(s *specs.Spec) error {
 			return foreign
 		})
 	}
-	return checkAppArmor(s.Process)
+	return checkLabels(s.Process)
 }
 
 // settleProcess is for the process of exec as well.
 func (r *Runtime) settleProcess(p *specs.Process) {
-	if p.SelinuxLabel != "" && !hasSELinux() {
-		r.warn("the SELinux label %q means nothing on this host", p.SelinuxLabel)
-		p.SelinuxLabel = ""
-	}
 	c := p.Capabilities
 	if c == nil {
 		return
@@ -80,13 +75,17 @@ func hasSELinux() bool {
 	return unix.Statfs("/sys/fs/selinux", &st) == nil && st.Type == unix.SELINUX_MAGIC
 }
 
-// checkAppArmor refuses a profile that the host would not enforce.
-func checkAppArmor(p *specs.Process) error {
-	if p.ApparmorProfile == "" || p.ApparmorProfile == "unconfined" {
+// checkLabels refuses what the host would not enforce: the process would be less
+// confined than it was meant to be.
+func checkLabels(p *specs.Process) error {
+	if p.SelinuxLabel != "" && !hasSELinux() {
+		return fmt.Errorf("the SELinux label %q cannot be applied: this host has no SELinux", p.SelinuxLabel)
+	}
+	if p.ApparmorProfile == "" || p.ApparmorProfile == oci.Unconfined && !oci.AppArmorConfined() {
 		p.ApparmorProfile = "" // the process keeps what its caller has
 		return nil
 	}
-	if data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || !strings.HasPrefix(string(data), "Y") {
+	if !oci.AppArmor() {
 		return fmt.Errorf("the AppArmor profile %q cannot be applied: this host has no AppArmor", p.ApparmorProfile)
 	}
 	return nil

@@ -153,6 +153,12 @@ func TestRefusals(t *testing.T) {
 			}
 			c.spec.Process.ApparmorProfile = "some"
 		}},
+		{"no SELinux", func(c *container) {
+			if hasSELinux() {
+				c.t.Skip("this host has SELinux")
+			}
+			c.spec.Process.SelinuxLabel = "system_u:system_r:container_t:s0"
+		}},
 	} {
 		t.Run(strings.Map(letters, test.words), func(t *testing.T) {
 			c := newContainer(t, "true")
@@ -173,12 +179,12 @@ func letters(r rune) rune {
 func TestWarnings(t *testing.T) {
 	c := newContainer(t, "echo ran")
 	c.spec.Process.Capabilities.Bounding = append(c.spec.Process.Capabilities.Bounding, "CAP_TEST")
-	c.spec.Process.SelinuxLabel = "system_u:system_r:container_t:s0"
+	c.spec.Linux.MountLabel = "system_u:object_r:container_file_t:s0"
 	if hasSELinux() {
 		t.Skip("this host has SELinux")
 	}
 	c.prints("ran")
-	if text := fmt.Sprint(c.warned); !strings.Contains(text, `capability "CAP_TEST" cannot be granted here`) || !strings.Contains(text, "SELinux label") {
+	if text := fmt.Sprint(c.warned); !strings.Contains(text, `capability "CAP_TEST" cannot be granted here`) || !strings.Contains(text, "SELinux mount label") {
 		t.Errorf("warned %q", c.warned)
 	}
 }

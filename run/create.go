@@ -49,7 +49,6 @@ func (e *Engine) create(ctx context.Context, o *CreateOptions, detached bool, be
 		return nil, nil, err
 	}
 	defer p.reserved.Release()
-	e.tellSecurity(p)
 	if err := e.replace(ctx, o); err != nil {
 		return nil, nil, err
 	}

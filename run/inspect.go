@@ -43,7 +43,7 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (*ContainerInspect, er
 			"WorkDir": filepath.Join(c.Dir, "work"), "MergedDir": filepath.Join(c.Dir, "merged"),
 		}},
 	}
-	i.PidFile = r.HostConfig.PidFile
+	i.PidFile, i.AppArmorProfile = r.HostConfig.PidFile, appArmorOf(r.HostConfig.SecurityOpt)
 	i.RestartCount, i.State.Health = state.RestartCount, e.HealthOf(r, state)
 	if state.Status == store.Running {
 		i.ExecIDs = execsOf(ctx, c)

@@ -2,11 +2,11 @@ package run
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"strconv"
 	"strings"
 
+	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/userns"
 )
 
@@ -18,7 +18,6 @@ type security struct {
 	proc            []string // options of /proc
 	seccomp         string   // "" or "builtin", "unconfined", or a profile's JSON
 	appArmor        string   // a profile of the host's, "" is the caller's
-	label           string   // an option about SELinux labels, on a host without them
 }
 
 // unmaskAll is unmask=ALL, which systempaths=unconfined says as well.
@@ -57,7 +56,7 @@ func (s *security) set(option, key, value string, given bool) (keep string, err 
 		}
 		return "seccomp=" + s.seccomp, nil
 	case "label":
-		return option, s.setLabel(option, value)
+		return option, checkLabel(option, value)
 	case "apparmor":
 		return option, s.setAppArmor(option, value)
 	case "systempaths":
@@ -105,8 +104,9 @@ func procOptions(option, value string) ([]string, error) {
 	return all, nil
 }
 
-// setLabel: where the host has no SELinux a label means nothing, as with Docker.
-func (s *security) setLabel(option, value string) error {
+// checkLabel refuses whatever would set an SELinux label: containers have the caller's,
+// and must not seem to be confined by another one.
+func checkLabel(option, value string) error {
 	name, _, _ := strings.Cut(value, ":")
 	switch name {
 	case "disable":
@@ -115,25 +115,22 @@ func (s *security) setLabel(option, value string) error {
 	default:
 		return fmt.Errorf("parsing security option %q: labels are disable, user:, role:, type:, level:, filetype: and nested", option)
 	}
+	what := "this host has no SELinux"
 	if selinuxEnabled() {
-		return &userns.HostError{
-			What: fmt.Sprintf("security option %q: SELinux labels are not supported, containers have the caller's", option),
-			Hint: "leave it out, or say label=disable",
-		}
+		what = "SELinux labels are not supported, containers have the caller's"
 	}
-	s.label = option
-	return nil
+	return &userns.HostError{What: fmt.Sprintf("security option %q: %s", option, what), Hint: "leave it out, or say label=disable"}
 }
 
 // setAppArmor: without a profile named, containers run under the caller's. One that is
 // named must be loaded, which is root's to do; and where there is no AppArmor a container
-// must not seem confined.
+// must not seem confined. To be unconfined is a change only for a caller who is not.
 func (s *security) setAppArmor(option, profile string) error {
-	if profile == "unconfined" {
+	if profile == oci.Unconfined && !oci.AppArmorConfined() {
 		s.appArmor = ""
 		return nil
 	}
-	if on, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(on)) != "Y" {
+	if !oci.AppArmor() {
 		return &userns.HostError{What: fmt.Sprintf("security option %q: this host has no AppArmor", option), Hint: "leave it out, or say apparmor=unconfined"}
 	}
 	if profile == "" {
@@ -143,11 +140,14 @@ func (s *security) setAppArmor(option, profile string) error {
 	return nil
 }
 
-// tellSecurity says which options change nothing on this host.
-func (e *Engine) tellSecurity(p *plan) {
-	if option := p.security.label; option != "" {
-		e.say(fmt.Sprintf("security option %q changes nothing: this host has no SELinux", option))
+// appArmorOf is the profile that kept options name.
+func appArmorOf(kept []string) (profile string) {
+	for _, option := range kept {
+		if name, ok := strings.CutPrefix(strings.Replace(option, ":", "=", 1), "apparmor="); ok {
+			profile = name
+		}
 	}
+	return profile
 }
 
 // hidden are the paths that a container does not see, and those that it can only

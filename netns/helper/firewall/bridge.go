@@ -12,6 +12,7 @@ const (
 	ipv4Source      = 12
 	ipv4Destination = 16
 	ipv6Source      = 8
+	arpHardware     = 8
 	arpSender       = 14
 	adverTarget     = 8      // in a neighbour advertisement, RFC 4861 section 4.4
 	quoted4         = 8 + 16 // the destination of the packet that an ICMP error quotes
@@ -42,7 +43,7 @@ func (f *Firewall) bridgeTable(fresh bool) {
 
 	f.add(c, ipv4, sender(network(ipv4Source, 4, regKey3)), match{in(s.sources4, regKey)}, accept())
 	f.add(c, arp, match{network(0, uint32(len(ethernetKinds)), 1), equal(1, []byte(ethernetKinds)...)},
-		sender(network(arpSender, 4, regKey3)), match{in(s.sources4, regKey)}, accept())
+		sender(network(arpSender, 4, regKey3)), match{in(s.sources4, regKey), network(arpHardware, 6, regKey2), in(s.sources4, regKey)}, accept())
 	// An advertisement speaks for the address in it, whatever its source is. Routers
 	// and redirects are N's to announce.
 	f.add(c, fromIn(s.trunks), accept())

@@ -57,6 +57,7 @@ func TestSpoofing(t *testing.T) {
 		{"the world's IPv4", ownMAC + ipv4("c0000201"), false},
 		{"another's MAC", otherMAC + ipv4(own4), false},
 		{"another's both", otherMAC + ipv4(other4), false},
+		{"ARP of another's MAC", ownMAC + arp + otherMAC + own4 + all + own4, false},
 		{"another's ARP", ownMAC + arp + ownMAC + other4 + all + other4, false},
 		{"the gateway's ARP", ownMAC + arp + ownMAC + gate4 + all + own4, false},
 		{"ARP of other sizes", ownMAC + "0806 0001 0800 08 04 0002 0000" + ownMAC + gate4 + all + own4, false},

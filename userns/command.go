@@ -256,7 +256,14 @@ type StartError struct {
 	Errno syscall.Errno
 }
 
-func (e *StartError) Error() string { return e.Step + ": " + e.Errno.Error() }
+func (e *StartError) Error() string {
+	text := e.Step + ": " + e.Errno.Error()
+	if e.Errno == unix.ENOENT && e.Step == stepNames[stepExec] {
+		// In another root, only the loader of a dynamic one can be what is not there.
+		text += " (skiff must be linked statically: build it with CGO_ENABLED=0)"
+	}
+	return text
+}
 func (e *StartError) Unwrap() error { return e.Errno }
 
 // lay fills the plan with everything that needs memory.

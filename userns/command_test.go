@@ -204,6 +204,9 @@ func TestStartErrors(t *testing.T) {
 			if !errors.As(err, &start) || start.Step != stepNames[test.step] || start.Errno != test.errno {
 				t.Errorf("got %v, want %s: %v", err, stepNames[test.step], test.errno)
 			}
+			if hinted := strings.Contains(err.Error(), "CGO_ENABLED=0"); hinted != (test.step == stepExec && test.errno == unix.ENOENT) {
+				t.Errorf("got %v", err)
+			}
 			noChild(t)
 		})
 	}

@@ -69,7 +69,8 @@ func (f *foreign) call(io [3]*os.File, begun func(pid int) error, args ...string
 		Path: s.setup.Runtime, Args: append(append([]string{filepath.Base(s.setup.Runtime)}, f.globals()...), args...),
 		Env: []string{"PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=" + f.folder}, Stdin: io[0], Stdout: io[1], Stderr: io[2],
 	}
-	if f.withoutGroups() != nil {
+	// What only signals or deletes stays out: the group may be frozen, and it with it.
+	if f.withoutGroups() != nil && (args[0] == "create" || args[0] == "exec") {
 		var err error
 		if cmd.Group, err = s.openGroup(0); err != nil {
 			return err

@@ -50,6 +50,9 @@ func (p *program) main(args []string) (code int) {
 
 	err := p.execute(ctx, args)
 	if err == nil {
+		err = p.unwritten
+	}
+	if err == nil {
 		return 0
 	}
 	err = withInterruption(ctx, err)

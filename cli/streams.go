@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -13,13 +14,29 @@ import (
 type streams struct {
 	In, Out, Err *os.File
 	tty          *terminal // made by terminalState
+	unwritten    error     // why a result did not get to Out
 }
 
 // isTerminal tells whether a stream is one.
 func isTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
 
 // data is where results go: stdout, cleaned of control characters where it is a terminal.
-func (s *streams) data() io.Writer { return cleanOn(s.Out) }
+// A command need not look whether that succeeds: the program's end does.
+func (s *streams) data() io.Writer { return results{cleanOn(s.Out), &s.unwritten} }
+
+// results remembers the first failure of a writer.
+type results struct {
+	io.Writer
+	failed *error
+}
+
+func (r results) Write(data []byte) (int, error) {
+	n, err := r.Writer.Write(data)
+	if err != nil && *r.failed == nil {
+		*r.failed = fmt.Errorf("writing the result: %w", err)
+	}
+	return n, err
+}
 
 // talk is where everything else goes: stderr, cleaned likewise.
 func (s *streams) talk() io.Writer { return cleanOn(s.Err) }

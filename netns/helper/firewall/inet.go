@@ -18,6 +18,9 @@ func (f *Firewall) inetTable(fresh, sockets bool) {
 	f.prerouting(sockets)
 	f.input(sockets)
 	f.forward()
+	if sockets {
+		f.output()
+	}
 }
 
 // prerouting is the kernel path. Only a pure SYN from the TUN is given to the
@@ -80,4 +83,15 @@ func (f *Firewall) forward() {
 	f.add(c, fromToIn(f.sets.within), accept())
 	f.add(c, fromIn(f.sets.open), toIn(f.sets.open), accept())
 	f.add(c, fromIn(f.sets.bridges), refuse(prohibited))
+}
+
+// output holds back the resets by which N's kernel says that a segment has no socket. It is
+// mistaken where one comes on one processor just while another puts a connection into the
+// place of its handshake, before Linux 6.19 ("inet: Avoid ehash lookup race in
+// inet_ehash_insert()"): the segment is sent again then. Where there is none indeed, the
+// next one goes by the TUN to the helper, which answers. A socket's own resets acknowledge something;
+// those of the name server are of N itself.
+func (f *Firewall) output() {
+	c := f.startChain(f.inet, "output", nftables.ChainHookOutput, nftables.ChainPriorityFilter, nftables.ChainPolicyAccept)
+	f.add(c, onlyResets(), otherSource(53), drop())
 }

@@ -22,6 +22,7 @@ const (
 const (
 	tcpFlags = 0x01 | 0x02 | 0x04 | 0x10 // FIN, SYN, RST, ACK
 	tcpSYN   = 0x02
+	tcpRST   = 0x04
 )
 
 // Types of ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861).
@@ -112,6 +113,9 @@ func opens() match { return append(flags(), equal(1, tcpSYN)) }
 // goesOn: any other TCP packet.
 func goesOn() match { return append(flags(), differ(1, tcpSYN)) }
 
+// onlyResets: a TCP packet that ends a connection, and acknowledges nothing.
+func onlyResets() match { return append(flags(), equal(1, tcpRST)) }
+
 // flags loads those of a TCP packet that matter into register 1.
 func flags() match {
 	return append(protocol(unix.IPPROTO_TCP), transport(13, 1, 1),
@@ -121,6 +125,11 @@ func flags() match {
 // destination: the port of a TCP or UDP packet.
 func destination(port uint16) match {
 	return match{transport(2, 2, 1), equal(1, binaryutil.BigEndian.PutUint16(port)...)}
+}
+
+// otherSource: a TCP packet from any other port.
+func otherSource(port uint16) match {
+	return match{transport(0, 2, 1), differ(1, binaryutil.BigEndian.PutUint16(port)...)}
 }
 
 // ephemeral: a port of the range that the kernel takes by default for sockets of its choice.

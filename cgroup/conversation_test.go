@@ -18,7 +18,7 @@ import (
 
 const job = dbus.ObjectPath("/org/freedesktop/systemd1/job/7")
 
-// server is the other end of conversations: it answers each StartTransientUnit with
+// server is the other end of conversations: it answers each StartTransientUnit and SetUnitProperties with
 // the messages that it is given, or hangs up where there are none.
 func server(t *testing.T, answers ...*dbus.Message) socket {
 	t.Helper()
@@ -56,7 +56,7 @@ func serve(conn net.Conn, answers []*dbus.Message) {
 			return
 		}
 		reply := &dbus.Message{Type: dbus.TypeMethodReply, Headers: map[dbus.HeaderField]dbus.Variant{}}
-		if call.Headers[dbus.FieldMember].Value() != "StartTransientUnit" {
+		if member := call.Headers[dbus.FieldMember].Value(); member != "StartTransientUnit" && member != "SetUnitProperties" {
 			answer(conn, call, reply)
 			continue
 		}

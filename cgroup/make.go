@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/cgroups"
 	"github.com/skiff-containers/skiff/store"
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,7 @@ import (
 type Request struct {
 	Container string // id
 	Parent    string // --cgroup-parent: a slice with a service manager, else a path; "" is skiff's own
+	Limits    *cgroups.Resources
 }
 
 // defaultSlice holds the scopes of all containers: systemctl --user status skiff.slice.
@@ -137,6 +139,9 @@ func (p *Place) makeScope(r Request, shim <-chan int) (*store.Group, error) {
 		prop("Delegate", true),
 		prop("CollectMode", "inactive-or-failed"),
 		prop("TimeoutStopUSec", uint64(stopLimit/time.Microsecond)),
+	}
+	if r.Limits != nil {
+		properties = append(properties, shares(r.Limits)...)
 	}
 	unit := "skiff-" + short(r.Container) + ".scope"
 	err = startScope(ctx, conn, unit, properties)

@@ -160,3 +160,15 @@ func (c *conversation) startScope(name string, properties []property) error {
 		}
 	}
 }
+
+// setProperties is a call of SetUnitProperties (org.freedesktop.systemd1(5)), for as long as the unit is there.
+func (c *conversation) setProperties(unit string, properties []property) error {
+	err := c.send(c.call(managerName, managerObject, managerFace, "SetUnitProperties", unit, true, properties))
+	for err == nil {
+		var m *dbus.Message
+		if m, err = c.receive(jobRemoved); err == nil && m.Type != dbus.TypeSignal {
+			return nil
+		}
+	}
+	return fmt.Errorf("changing the scope %q: %w", unit, err)
+}

@@ -122,7 +122,7 @@ func (e *Engine) beginGroup(r *store.Record) (*grouping, error) {
 	if place.Driver == cgroup.None {
 		return nil, e.ungrouped(r, limits, place.Why, e.sayOnce)
 	}
-	return &grouping{place.Begin(cgroup.Request{Container: r.ID, Parent: r.HostConfig.CgroupParent}), r, limits}, nil
+	return &grouping{place.Begin(cgroup.Request{Container: r.ID, Parent: r.HostConfig.CgroupParent, Limits: limits}), r, limits}, nil
 }
 
 func (g *grouping) abandon() {

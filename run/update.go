@@ -130,7 +130,7 @@ func (e *Engine) apply(r *store.Record, state *store.State) error {
 		}
 		return e.ungrouped(r, limits, why, e.sayEach)
 	}
-	lacking, err := cgroup.Limit(state.Cgroup, limits)
+	lacking, err := cgroup.Find().Update(state.Cgroup, limits)
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,22 @@ func TestConfigIsKept(t *testing.T) {
 	}
 }
 
+// A container that could not be started is gone, though its process may be about to end only.
+func TestRunThatCannotStart(t *testing.T) {
+	c := newContainer(t)
+	must(t, writeProgram(c.path("bin/garbage"), []byte("garbage")))
+	c.spec.Process.Args = []string{"garbage"}
+	c.write()
+	for range 20 {
+		if _, err := c.runtime.Run(&c.options); err == nil || !strings.Contains(err.Error(), "exec format error") {
+			t.Fatalf("got %v", err)
+		}
+		if _, err := c.runtime.Open("test"); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("it is still there: %v, %q", err, c.warned)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for _, test := range []struct {
 		words  string

@@ -44,7 +44,8 @@ func sharing(pid int) ([]int, error) {
 	}
 	its, err := space(pid)
 	if err != nil {
-		return nil, err
+		// It is about to end, and nobody may look at it any more. With it end all of its namespace.
+		return []int{pid}, nil
 	}
 	own, err := space(os.Getpid())
 	if err != nil {

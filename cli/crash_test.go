@@ -120,7 +120,9 @@ func (v *victims) crash(c crash) (hit bool) {
 		time.Sleep(moment)
 		cmd.Process.Kill()
 	} else {
-		hit = v.kill(what, c.victim, moment, cmd.Process)
+		if hit = v.kill(what, c.victim, moment, cmd.Process); !hit {
+			cmd.Process.Kill() // another one may have taken the victim's place, and the container run on
+		}
 	}
 	cmd.Wait()
 	if c.victim == "" {

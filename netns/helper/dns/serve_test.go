@@ -140,7 +140,7 @@ func TestQueriesAreBounded(t *testing.T) {
 	l.queries.mu.Lock()
 	total := l.queries.total
 	l.queries.mu.Unlock()
-	if total > l.queries.each {
+	if total > l.queries.each+2 { // with the two above, which are given back after the answer
 		t.Errorf("%d queries are in flight", total)
 	}
 	if n := f.asked.Load(); n > int64(l.queries.each)+1 {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,7 @@ func processesOf(folder string) (found []process) {
 	if err != nil {
 		return nil
 	}
+	mounted := beneathMount(folder)
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil || pid == os.Getpid() {
@@ -74,7 +76,8 @@ func processesOf(folder string) (found []process) {
 		}
 		for _, where := range []string{"environ", "mountinfo", "cmdline"} {
 			data, err := os.ReadFile(filepath.Join("/proc", entry.Name(), where))
-			if err == nil && bytes.Contains(data, []byte(folder+"/")) || where == "environ" && bytes.Contains(data, []byte("SKIFF_ROOT="+folder+"\x00")) {
+			if err == nil && bytes.Contains(data, []byte(folder+"/")) || where == "environ" && bytes.Contains(data, []byte("SKIFF_ROOT="+folder+"\x00")) ||
+				err == nil && where == "mountinfo" && bytes.Contains(data, []byte(mounted+"/")) {
 				command, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
 				found = append(found, process{pid, string(bytes.ReplaceAll(command, []byte{0}, []byte(" "))), where})
 				break
@@ -82,6 +85,19 @@ func processesOf(folder string) (found []process) {
 		}
 	}
 	return found
+}
+
+// beneathMount is a folder's path in its file system, as mountinfo tells of what is mounted from
+// there: /tmp may be a tmpfs.
+func beneathMount(folder string) string {
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	longest := ""
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 4 && len(fields[4]) > len(longest) && strings.HasPrefix(folder, fields[4]+"/") {
+			longest = fields[4]
+		}
+	}
+	return strings.TrimPrefix(folder, longest)
 }
 
 // deleteAll deletes folders with files of subordinate ids in them, which only root

@@ -148,9 +148,19 @@ func Abort(fd int) {
 	Close(fd)
 }
 
-// Unsent tells whether the peer has not acknowledged all that was sent to it.
+// Unsent tells whether the peer may still acknowledge something that was sent to it: not after
+// its RST, though the kernel goes on counting what it had not acknowledged before.
 func Unsent(fd int) bool {
 	var n int32
 	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCOUTQ, uintptr(unsafe.Pointer(&n)))
-	return e == 0 && n > 0
+	return e == 0 && n > 0 && !closed(fd)
+}
+
+// closed tells whether a connection is over on both sides (tcp(7), TCP_INFO, whose first octet is the state).
+func closed(fd int) bool {
+	const stateClose = 7 // TCP_CLOSE of linux/tcp_states.h
+	var state uint8
+	size := uint32(unsafe.Sizeof(state))
+	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&state)), uintptr(unsafe.Pointer(&size)), 0)
+	return e == 0 && state == stateClose
 }

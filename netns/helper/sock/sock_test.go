@@ -113,6 +113,31 @@ func TestConnection(t *testing.T) {
 	}
 }
 
+// Nothing is on its way to a peer that has reset the connection, whatever it left unread.
+func TestUnsentAfterReset(t *testing.T) {
+	client, server, _ := connected(t, "127.0.0.1")
+	data := make([]byte, 64<<10)
+	for {
+		if _, err := Write(client, data); err != nil {
+			break
+		}
+	}
+	if !Unsent(client) {
+		t.Error("all was acknowledged by who reads nothing")
+	}
+	Abort(server)
+	until(t, func() error {
+		if _, err := Read(client, data); err != unix.ECONNRESET {
+			return errors.New("no reset")
+		}
+		return nil
+	})
+	if Unsent(client) {
+		t.Error("something is unsent to nobody")
+	}
+	Close(client)
+}
+
 // Nothing of Go's memory is used.
 func TestNoMemory(t *testing.T) {
 	client, server, at := connected(t, "127.0.0.1")

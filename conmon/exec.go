@@ -113,9 +113,9 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	io.own(l.ids.outside(request.Process.User))
 	defer io.closeTheirs()
 	e := &oci.Exec{Process: request.Process, Seccomp: l.seccomp, Stdio: io.theirs, KeepGroups: oci.KeepsGroups(l.spec)}
-	e.Preserve = rest[:min(request.Preserve, len(rest))]
+	e.Preserve, e.FilterFlags = rest[:min(request.Preserve, len(rest))], s.setup.SeccompFlags
 	if request.Unconfined {
-		e.Seccomp = nil
+		e.Seccomp, e.FilterFlags = nil, 0
 	}
 	request.Attach.Size.giveTo(request.Process)
 	s.tell("exec_create: "+commandLine(e.Process.Args), "execID", request.ID)

@@ -193,6 +193,7 @@ func (h *health) start(process *specs.Process, output *capture) (*running, error
 	defer io.closeTheirs()
 	io.own(process.User)
 	e := &oci.Exec{Process: process, Seccomp: h.life.seccomp, Stdio: io.theirs}
+	e.FilterFlags = h.shim.setup.SeccompFlags
 	r, err := h.shim.spawn(&spawning{life: h.life, exec: e, io: io, limit: h.shim.setup.Health.Timeout, cancelled: h.stop})
 	if err != nil {
 		io.closeOurs()

@@ -81,7 +81,9 @@ type Setup struct {
 	// Attributes are what events tell of the container: its labels, name and image.
 	Attributes map[string]string
 	Seccomp    bool // seccomp.bpf lies in the folder
-	Attach     Attach
+	// SeccompFlags are how that filter is installed, SECCOMP_FILTER_FLAG_*.
+	SeccompFlags uint32 `json:",omitempty"`
+	Attach       Attach
 	// Grouped says that a message follows with the container's cgroup, a store.Group,
 	// which is being made: nothing is forked before it has come.
 	Grouped bool

@@ -18,7 +18,7 @@ func TestSetupComesThroughWhole(t *testing.T) {
 		Stack:    store.Stack{Driver: "overlay", Store: "/s", Layers: []string{"a", "b"}, Map: "m", Dir: "/d", Base: "/b", Volatile: true},
 		Identity: &Identity{Name: "me", UID: 7}, Log: store.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10"}},
 		Restart: store.RestartPolicy{Name: "on-failure", MaximumRetryCount: 3}, Runtime: "/crun", StopSignal: 15, StopTimeout: -1, Health: &Health{Args: []string{"x"}, Retries: 2},
-		Timeout: time.Second, Joined: map[specs.LinuxNamespaceType]string{"ipc": "c2"}, Attributes: map[string]string{"k": "v\"é"}, Seccomp: true,
+		Timeout: time.Second, Joined: map[specs.LinuxNamespaceType]string{"ipc": "c2"}, Attributes: map[string]string{"k": "v\"é"}, Seccomp: true, SeccompFlags: 2,
 		Attach: Attach{true, true, true, Size{24, 80}}, Grouped: true, Network: true, Direct: [3]bool{true, false, true}, Preserve: 2, PidFile: "/p"}
 	all := []Setup{{}, whole}
 	for i := range reflect.TypeFor[Setup]().NumField() {

@@ -376,7 +376,7 @@ func (s *shim) startFirst(l *life, io *stdio, group *os.File) (ended <-chan unix
 	}
 	launch := &oci.Launch{ID: s.setup.Container, Bundle: s.setup.Dir, Spec: l.spec, Rootfs: filepath.Join(s.setup.Dir, "merged"), Seccomp: l.seccomp, Stdio: io.theirs, Init: s.setup.Init,
 		Prepare: func() error { return s.prepare(l, io) }, Created: func(pid int) error { return s.identify(l, pid) }, Cgroup: group}
-	launch.Preserve = s.preserve
+	launch.Preserve, launch.FilterFlags = s.preserve, s.setup.SeccompFlags
 	if s.network != nil {
 		launch.Forked, launch.Gate = s.network.begin, s.network.await
 	}

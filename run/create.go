@@ -117,8 +117,11 @@ func (e *Engine) place(p *plan) (*store.Container, error) {
 	}
 	compiling := make(chan compiled, 1)
 	go func() {
-		filter, err := p.security.filter(caps, r.HostConfig.Privileged)
-		compiling <- compiled{filter, err}
+		var c compiled
+		if !isForeign(&r.HostConfig) { // another runtime compiles it itself
+			c.filter, c.err = p.security.filter(caps, r.HostConfig.Privileged)
+		}
+		compiling <- c
 	}()
 	spec, err := p.spec(filepath.Join(e.Store.Root, "containers", r.ID), caps)
 	if err != nil {
@@ -134,9 +137,6 @@ func (e *Engine) place(p *plan) (*store.Container, error) {
 	seccomp := <-compiling
 	if seccomp.err != nil {
 		return nil, seccomp.err
-	}
-	if isForeign(&r.HostConfig) {
-		seccomp.filter = nil
 	}
 	if err := makeSources(r.HostConfig.Mounts); err != nil {
 		return nil, err

@@ -112,6 +112,10 @@ func (e *Engine) setup(c *store.Container, r *store.Record, attach conmon.Attach
 	if err != nil {
 		return conmon.Setup{}, err
 	}
+	filter, err := filterFlags(r.HostConfig.SecurityOpt)
+	if err != nil {
+		return conmon.Setup{}, err
+	}
 	return conmon.Setup{
 		Container:  c.ID,
 		Name:       r.Name,
@@ -127,7 +131,9 @@ func (e *Engine) setup(c *store.Container, r *store.Record, attach conmon.Attach
 		Init:       r.HostConfig.Init,
 		Log:        log,
 		Seccomp:    exists(c.Dir + "/" + fileSeccomp),
-		Attach:     attach,
+
+		SeccompFlags: filter,
+		Attach:       attach,
 	}, nil
 }
 

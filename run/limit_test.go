@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/skiff-containers/skiff/store"
+	"golang.org/x/sys/unix"
 )
 
 func TestUlimits(t *testing.T) {
@@ -136,6 +137,27 @@ func TestSecurityOptions(t *testing.T) {
 	for _, option := range []string{"", "nonsense", "seccomp=", "seccomp=/no/such/file", "seccomp=/", "no-new-privileges:maybe", "label=colour:x", "apparmor=docker-default", "systempaths=x"} {
 		if _, _, err := parseSecurity([]string{option}); err == nil {
 			t.Errorf("--security-opt %q is taken", option)
+		}
+	}
+}
+
+// The flags of a profile are told again at each start, from what is kept of it.
+func TestFilterFlags(t *testing.T) {
+	t.Parallel()
+	flags := `"SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW","SECCOMP_FILTER_FLAG_TSYNC"`
+	profile := writeTemp(t, `{"defaultAction": "SCMP_ACT_ALLOW", "flags": [`+flags+`]}`)
+	for option, want := range map[string]uint32{
+		"no-new-privileges":         0,
+		"seccomp=unconfined":        0,
+		"seccomp:" + profile:        unix.SECCOMP_FILTER_FLAG_LOG | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+		"seccomp={\"syscalls\":[]}": 0,
+	} {
+		_, kept, err := parseSecurity([]string{option})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := filterFlags(kept); err != nil || got != want {
+			t.Errorf("%q has the flags %#x, %v; want %#x", option, got, err, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/skiff-containers/skiff/run/seccomp"
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // maxProfile bounds the file of a seccomp profile; Docker's own has 18 KB.
@@ -48,5 +49,34 @@ func (s security) filter(caps []string, privileged bool) ([]byte, error) {
 	case s.seccomp == "" || s.seccomp == "builtin":
 		return seccomp.Default(caps)
 	}
-	return seccomp.Load([]byte(s.seccomp), caps)
+	f, err := seccomp.Load([]byte(s.seccomp), caps)
+	if err != nil {
+		return nil, err
+	}
+	if f.Notify {
+		return nil, &userns.HostError{What: "the seccomp profile asks a supervisor (SCMP_ACT_NOTIFY), which skiff's own runtime connects no container with", Hint: "choose one that does, such as --runtime crun"}
+	}
+	return f.Program, nil
+}
+
+// filterFlags are how the filter of kept options is installed, SECCOMP_FILTER_FLAG_*.
+func filterFlags(kept []string) (flags uint32, err error) {
+	for _, option := range kept {
+		text, found := strings.CutPrefix(option, "seccomp=")
+		if !found {
+			continue
+		}
+		flags = 0 // the last one counts
+		if !strings.HasPrefix(text, "{") {
+			continue
+		}
+		p, err := seccomp.Profile(text, nil)
+		if err != nil || p == nil {
+			return 0, err
+		}
+		if flags, _, err = seccomp.Installation(p); err != nil {
+			return 0, err
+		}
+	}
+	return flags, nil
 }

@@ -22,16 +22,13 @@ func Default(capabilities []string) ([]byte, error) {
 
 // Load compiles a profile in Docker's JSON format, with its conditions on
 // capabilities, architectures and kernels. A profile without rules and default
-// action gives no filter: nil.
-func Load(profile []byte, capabilities []string) ([]byte, error) {
-	p, err := moby.LoadProfile(string(profile), specFor(capabilities))
+// action gives no filter.
+func Load(profile []byte, capabilities []string) (*Filter, error) {
+	p, err := Profile(string(profile), capabilities)
 	if err != nil {
-		return nil, fmt.Errorf("parsing a seccomp profile: %w", err)
+		return nil, err
 	}
-	if p == nil {
-		return nil, nil
-	}
-	return Compile(p)
+	return CompileFilter(p)
 }
 
 // Profile is Docker's default profile, or with text that one in Docker's JSON format,

@@ -29,7 +29,7 @@ func TestDefaultIsThePublishedProfile(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the published profile: %v", err)
 		}
-		if !bytes.Equal(have, want) {
+		if !bytes.Equal(have, want.Program) {
 			t.Errorf("with capabilities %q the filter is not that of the newest profile: go get github.com/moby/profiles/seccomp@latest", name)
 		}
 	}

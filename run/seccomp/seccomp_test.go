@@ -294,8 +294,8 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	native := families[runtime.GOARCH][0].abi
-	at := func(f []byte, name string) uint32 {
-		return interpret(t, f, data{number: uint32(numbers(name)[native]), arch: audit(native)})
+	at := func(f *Filter, name string) uint32 {
+		return interpret(t, f.Program, data{number: uint32(numbers(name)[native]), arch: audit(native)})
 	}
 	if got := at(filter, "mkdirat"); got != retErrno|38 {
 		t.Errorf("mkdirat is answered %#x", got)
@@ -309,7 +309,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{`{`, `{"defaultAction":"SCMP_ACT_NOTIFY"}`, `{"defaultAction":"NO"}`,
-		`{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_LOG"]}`,
+		`{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_ODD"]}`,
 		`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_ERRNO","args":[{"index":6,"op":"SCMP_CMP_EQ"}]}]}`,
 		`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_ERRNO","args":[{"index":1,"op":"SCMP_CMP_XX"}]}]}`} {
 		if _, err := Load([]byte(bad), nil); err == nil {

@@ -1,15 +1,15 @@
 package ports
 
 import (
+	"maps"
 	"net/netip"
-	"sync/atomic"
+	"slices"
+	"sync"
 
 	"github.com/skiff-containers/skiff/netns/helper/listen"
 	"github.com/skiff-containers/skiff/netns/helper/member"
 	"github.com/skiff-containers/skiff/netns/helper/relay"
-	"github.com/skiff-containers/skiff/netns/helper/sock"
 	"github.com/skiff-containers/skiff/netns/helper/space"
-	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,29 +48,74 @@ func (l *loop) close() {
 	}
 }
 
-// counts are what a container has open, on all loops.
-type counts struct {
-	open   atomic.Int64
-	limit  int64
+// taken are a container's connections, on all loops.
+type taken struct {
+	limit  int
 	budget relay.Budget
+
+	mu   sync.Mutex
+	open map[*connection]struct{}
+}
+
+func newTaken(limit int) *taken { return &taken{limit: limit, open: map[*connection]struct{}{}} }
+
+func (t *taken) full() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open) >= t.limit
+}
+
+func (t *taken) add(c *connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open[c] = struct{}{}
+}
+
+func (t *taken) remove(c *connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.open, c)
+}
+
+// forEach calls f for the connections that there are, each on the thread of its loop. Those
+// that move meanwhile are met at another one.
+func (p *Publisher) forEach(t *taken, f func(*connection)) {
+	t.mu.Lock()
+	left := slices.Collect(maps.Keys(t.open))
+	t.mu.Unlock()
+	for len(left) > 0 {
+		for _, l := range p.loops {
+			err := l.Call(func() {
+				left = slices.DeleteFunc(left, func(c *connection) bool {
+					here := c.Here(l.Loop)
+					if here && !c.Closed() {
+						f(c)
+					}
+					return here
+				})
+			})
+			if err != nil {
+				return
+			}
+		}
+	}
 }
 
 // share is what one loop has of a container's ports. It belongs to the loop's thread.
 type share struct {
 	loop      *loop
-	counts    *counts
+	taken     *taken
 	member    *member.Member
 	routes    routes
 	listeners map[*listen.Socket]*listener
 	datagrams map[*listen.Socket]*datagrams
-	open      map[*connection]struct{}
 	tuples    map[tuple]struct{} // of UDP flows
 	ended     bool
 }
 
-func newShare(l *loop, c *counts) *share {
-	return &share{loop: l, counts: c, listeners: map[*listen.Socket]*listener{}, datagrams: map[*listen.Socket]*datagrams{},
-		open: map[*connection]struct{}{}, tuples: map[tuple]struct{}{}}
+func newShare(l *loop, t *taken) *share {
+	return &share{loop: l, taken: t, listeners: map[*listen.Socket]*listener{}, datagrams: map[*listen.Socket]*datagrams{},
+		tuples: map[tuple]struct{}{}}
 }
 
 // serve makes the share's ports be these. TCP listeners are served by all loops,
@@ -107,18 +152,19 @@ func (s *share) serve(m *member.Member, to routes, sockets []*listen.Socket, hom
 	return nil
 }
 
-// part ends what goes on with addresses that the container has no longer: they may be
+// addresses are a container's own ones. What goes on with others that it had ends: they may be
 // another's soon.
-func (s *share) part() {
+func addresses(m *member.Member) map[netip.Addr]bool {
 	own := map[netip.Addr]bool{}
-	for _, e := range s.member.Attachment.Endpoints {
+	for _, e := range m.Attachment.Endpoints {
 		own[e.IPv4.Addr()], own[e.IPv6.Addr()] = true, true
 	}
-	for c := range s.open {
-		if !own[c.target] {
-			c.Reset()
-		}
-	}
+	return own
+}
+
+// part ends the flows of datagrams with addresses that the container has no longer.
+func (s *share) part() {
+	own := addresses(s.member)
 	for _, d := range s.datagrams {
 		for _, f := range d.flows {
 			if !own[f.tuple.target.Addr()] {
@@ -139,8 +185,4 @@ func (s *share) end() {
 	}
 	clear(s.listeners)
 	clear(s.datagrams)
-	for c := range s.open {
-		sock.Set(c.fd, unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
-		c.Leave(second, leaveLimit)
-	}
 }

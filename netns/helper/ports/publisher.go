@@ -17,6 +17,7 @@ import (
 
 	"github.com/skiff-containers/skiff/netns/helper/listen"
 	"github.com/skiff-containers/skiff/netns/helper/member"
+	"github.com/skiff-containers/skiff/netns/helper/relay"
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/skiff-containers/skiff/store"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ type Config struct {
 type Publisher struct {
 	directory *member.Directory
 	loops     []*loop
-	limit     int64 // of connections, per container
+	limit     int // of connections, per container
 
 	mu        sync.Mutex
 	published map[string]*published // by container
@@ -57,6 +58,11 @@ func Start(c Config) (*Publisher, error) {
 		}
 		p.loops = append(p.loops, l)
 	}
+	var all []*relay.Loop
+	for _, l := range p.loops {
+		all = append(all, l.Loop)
+	}
+	relay.Spread(all...)
 	return p, nil
 }
 
@@ -74,12 +80,12 @@ func prepare() error {
 
 // connectionLimit leaves the descriptors of three quarters of the process's to others
 // than one container; a connection takes two.
-func connectionLimit() int64 {
+func connectionLimit() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024
 	}
-	return int64(min(limit.Cur/8, 16384))
+	return int(min(limit.Cur/8, 16384))
 }
 
 // Close ends all: listeners, connections, threads.
@@ -99,6 +105,7 @@ type published struct {
 	id      string
 	sockets []*listen.Socket
 	shares  []*share // one for each loop
+	taken   *taken   // of its TCP ports
 	home    int      // the loop that has its UDP ports
 }
 
@@ -136,12 +143,12 @@ func (p *Publisher) Publish(m *member.Member, want, before []store.Port, inherit
 func (p *Publisher) enter(m *member.Member, old *published, sockets, given []*listen.Socket) ([]store.Port, error) {
 	now := &published{id: m.ID(), sockets: sockets}
 	if old != nil {
-		now.shares, now.home = old.shares, old.home
+		now.shares, now.taken, now.home = old.shares, old.taken, old.home
 	} else {
 		now.home = p.quietest()
-		counts := &counts{limit: p.limit}
+		now.taken = newTaken(p.limit)
 		for _, l := range p.loops {
-			now.shares = append(now.shares, newShare(l, counts))
+			now.shares = append(now.shares, newShare(l, now.taken))
 		}
 	}
 	to := newRoutes(m)
@@ -150,6 +157,12 @@ func (p *Publisher) enter(m *member.Member, old *published, sockets, given []*li
 		err := s.loop.Call(func() { failed = errors.Join(failed, s.serve(m, to, sockets, i == now.home)) })
 		failed = errors.Join(failed, err)
 	}
+	own := addresses(m)
+	p.forEach(now.taken, func(c *connection) {
+		if !own[c.target] {
+			c.Reset()
+		}
+	})
 	kept := map[*listen.Socket]bool{}
 	for _, s := range sockets {
 		kept[s] = true
@@ -219,6 +232,7 @@ func (p *Publisher) withdraw(id string) {
 	for _, s := range pub.shares {
 		s.loop.Call(s.end)
 	}
+	p.forEach(pub.taken, (*connection).leave)
 	// Only now, as a loop might else accept from a descriptor that is another's already.
 	listen.CloseAll(pub.sockets)
 }

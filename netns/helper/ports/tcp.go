@@ -8,6 +8,7 @@ import (
 	"github.com/skiff-containers/skiff/netns/helper/listen"
 	"github.com/skiff-containers/skiff/netns/helper/relay"
 	"github.com/skiff-containers/skiff/netns/helper/sock"
+	"github.com/skiff-containers/skiff/netns/helper/tun"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,7 +70,7 @@ const tupleTries = 4
 // connect carries a client's connection on to the container.
 func (s *share) connect(client int, from netip.AddrPort, port uint16, try int) {
 	source, target, ok := s.routes.choose(from, port)
-	if !ok || s.ended || s.counts.open.Load() >= s.counts.limit || s.member.Pending.Load() >= maxPending {
+	if !ok || s.ended || s.taken.full() || s.member.Pending.Load() >= maxPending {
 		sock.Abort(client)
 		return
 	}
@@ -112,7 +113,7 @@ func (s *share) retry(client int, again func()) {
 // connection is a client's, and the one that carries it on.
 type connection struct {
 	relay.Pair
-	share   *share
+	taken   *taken
 	pending *atomic.Int64
 	fd      int        // the second socket, in N
 	target  netip.Addr // where it is connected to
@@ -125,22 +126,24 @@ const second = 1
 const leaveLimit = 10 * time.Second
 
 func (s *share) join(client, server int, target netip.Addr) {
-	c := &connection{share: s, pending: s.member.Pending, fd: server, target: target}
-	if s.loop.Connect(&c.Pair, client, server, &s.counts.budget, c) != nil {
+	c := &connection{taken: s.taken, pending: s.member.Pending, fd: server, target: target}
+	if s.loop.Connect(&c.Pair, client, server, &s.taken.budget, c) != nil {
 		return
 	}
 	c.pending.Add(1)
-	s.counts.open.Add(1)
-	s.open[c] = struct{}{}
+	s.taken.add(c)
 }
 
 // Settled is called when the container has answered.
 func (c *connection) Settled() { c.pending.Add(-1) }
 
 // Ended is called when all is closed.
-func (c *connection) Ended() {
-	c.share.counts.open.Add(-1)
-	delete(c.share.open, c)
+func (c *connection) Ended() { c.taken.remove(c) }
+
+// leave goes on with a connection whose container has ended: the client gets what that has sent.
+func (c *connection) leave() {
+	sock.Set(c.fd, unix.SOL_SOCKET, unix.SO_MARK, tun.Silent)
+	c.Leave(second, leaveLimit)
 }
 
 // dial begins a connection from N, where the loop's thread is.

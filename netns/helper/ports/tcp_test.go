@@ -172,6 +172,63 @@ func TestWithdraw(t *testing.T) {
 	}
 }
 
+// Connections that carry much are shared evenly by the loops, and end with their container
+// wherever they are.
+func TestStreams(t *testing.T) {
+	l := newLab(t)
+	c := l.container("4")
+	listener := l.listenIn(c, 80)
+	go func() {
+		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+			go io.Copy(io.Discard, conn)
+		}
+	}()
+	port := l.publish(c, tcp(80))
+	loops := l.publisher.loops
+	var all sync.WaitGroup
+	for range 2 * len(loops) {
+		conn, err := l.dial(netlab.World(), "tcp", "", fmt.Sprintf("192.0.2.10:%d", port))
+		l.check(err)
+		defer conn.Close()
+		all.Go(func() {
+			for data := make([]byte, 1<<20); err == nil; _, err = conn.Write(data) {
+			}
+		})
+	}
+	taken := l.publisher.published[c.member.ID()].taken
+	spread := func() bool {
+		taken.mu.Lock()
+		defer taken.mu.Unlock()
+		return !slices.ContainsFunc(loops, func(l *loop) bool {
+			n := 0
+			for c := range taken.open {
+				if c.Here(l.Loop) {
+					n++
+				}
+			}
+			return n != 2
+		})
+	}
+	for end := time.Now().Add(time.Minute); !spread(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the loops do not share the streams")
+		}
+	}
+	l.publisher.Withdraw(c.member.ID())
+	all.Wait()
+	for end := time.Now().Add(time.Minute); !taken.empty(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a connection is kept")
+		}
+	}
+}
+
+func (t *taken) empty() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open) == 0
+}
+
 // awaitSent returns when what a container's closed sockets had to say has arrived in N:
 // none is in the state FIN_WAIT1 any longer, which proc_net_tcp shows as 04.
 func (l *lab) awaitSent(c *container) {

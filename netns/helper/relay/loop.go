@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skiff-containers/skiff/netns/helper/space"
@@ -17,10 +18,11 @@ import (
 // Loop is one thread that serves descriptors. Where it is in a network namespace the
 // sockets which its handlers make belong there without any hand-over.
 type Loop struct {
-	space *space.Space // nil: the thread is any
-	heirs []*Loop
-	epoll int
-	wake  int // an eventfd
+	space  *space.Space // nil: the thread is any
+	crew   []*Loop      // see Spread
+	burden atomic.Int32 // how many pairs that carry much it has
+	epoll  int
+	wake   int // an eventfd
 
 	mu     sync.Mutex
 	calls  []func()
@@ -33,7 +35,6 @@ type Loop struct {
 	turn    []*Pair
 	fading  []*Pair
 	buffer  []byte
-	heir    int // whose turn it is
 	tickers []func(now time.Time) bool
 	now     time.Time
 	ended   chan struct{}
@@ -68,7 +69,10 @@ var ErrClosed = errors.New("the relay has ended")
 // has heirs, pairs that turn out to carry much move to these, so that it always has time for its
 // other descriptors.
 func Start(n *space.Space, heirs ...*Loop) (*Loop, error) {
-	l := &Loop{heirs: heirs, epoll: -1, wake: -1, buffer: make([]byte, bufferSize), ended: make(chan struct{}), now: time.Now()}
+	l := &Loop{crew: heirs, epoll: -1, wake: -1, buffer: make([]byte, bufferSize), ended: make(chan struct{}), now: time.Now()}
+	if len(heirs) > 0 {
+		l.burden.Store(overburdened)
+	}
 	var err error
 	if n != nil {
 		// A thread of its own: Do never returns before Close.
@@ -248,6 +252,7 @@ func (l *Loop) Now() time.Time { return l.now }
 func (l *Loop) run() {
 	defer close(l.ended)
 	defer l.release()
+	defer alarm{l}.Ready(0) // pairs may be on their way here
 	events := make([]unix.EpollEvent, eventCount)
 	ticked := time.Now()
 	for !l.over() {

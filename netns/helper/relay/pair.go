@@ -26,6 +26,8 @@ type Pair struct {
 	faded    int
 	closed   bool
 	queued   bool // in loop.again
+	heavy    bool // it carries much: part of its loop's burden
+	moving   bool // on its way to loop
 }
 
 // side is one socket, watched edge by edge: what epoll told holds until EAGAIN.
@@ -183,11 +185,11 @@ func (s *side) full() {
 const rounds = 8
 
 func (p *Pair) pump() {
-	if p.closed || p.settling || p.fading {
+	if p.closed || p.settling || p.fading || p.moving {
 		return
 	}
 	for range rounds {
-		if p.inherit() {
+		if p.moveOn() {
 			return
 		}
 		moved := p.move(0)
@@ -254,6 +256,7 @@ func (p *Pair) close(reset bool) {
 		return
 	}
 	p.closed = true
+	p.weigh(false)
 	for i := range p.ways {
 		p.discard(&p.ways[i])
 	}

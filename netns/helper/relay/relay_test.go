@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -226,3 +227,65 @@ func TestHeirs(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// What carries much is spread evenly over loops that share it, also when part of it has ended.
+func TestSpread(t *testing.T) {
+	loops := []*Loop{start(t), start(t)}
+	Spread(loops...)
+	type stream struct {
+		*Pair
+		end func()
+	}
+	var streams []stream
+	for range 8 {
+		a, b, pair, ended := joined(t, loops[0])
+		go func() { io.Copy(io.Discard, b); b.Close() }()
+		go io.Copy(a, zeros{})
+		streams = append(streams, stream{pair, func() { a.Close(); <-ended }})
+	}
+	const each = 4
+	at := func(l *Loop) (n int) {
+		for _, s := range streams {
+			if s.Here(l) {
+				n++
+			}
+		}
+		return n
+	}
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d and %d streams", what, at(loops[0]), at(loops[1]))
+			}
+		}
+	}
+	await("with all", func() bool { return at(loops[0]) == each && at(loops[1]) == each })
+	slices.SortStableFunc(streams, func(a, b stream) int { // those at the first loop in front
+		switch here := a.Here(loops[0]); {
+		case here == b.Here(loops[0]):
+			return 0
+		case here:
+			return -1
+		}
+		return 1
+	})
+	for _, s := range streams[2:] {
+		s.end()
+	}
+	streams = streams[:2]
+	await("with two", func() bool { return at(loops[0]) == 1 && at(loops[1]) == 1 })
+	for _, s := range streams {
+		s.end()
+	}
+	for i, l := range loops {
+		if n := l.burden.Load(); n != 0 {
+			t.Errorf("loop %d has a burden of %d at last", i, n)
+		}
+	}
+}
+
+// zeros is a stream without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

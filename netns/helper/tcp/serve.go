@@ -25,6 +25,7 @@ func (p *Path) startLoops() error {
 		heirs = append(heirs, l)
 		p.loops = heirs
 	}
+	relay.Spread(heirs...)
 	first, err := relay.Start(nil, heirs...)
 	if err != nil {
 		return err

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // maxConfig bounds a config.json.
@@ -35,15 +37,25 @@ func LoadBundle(bundle string) (*specs.Spec, error) {
 	return s, nil
 }
 
+// readBounded reads an ordinary file: what has no end, or waits for a writer, is refused.
 func readBounded(name string) ([]byte, error) {
-	info, err := os.Stat(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxConfig {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxConfig)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(name)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no ordinary file", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && len(data) > maxConfig {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxConfig)
+	}
+	return data, err
 }
 
 func checkSpec(s *specs.Spec) error {

@@ -63,6 +63,9 @@ func (r *Runtime) Open(id string) (*Container, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
+	if err := r.refuseForeign(); err != nil {
+		return nil, err
+	}
 	c := &Container{runtime: r}
 	err := store.ReadJSON(filepath.Join(r.folder(id), fileState), &c.record)
 	if errors.Is(err, os.ErrNotExist) {
@@ -94,6 +97,9 @@ func (c *Container) config() (*specs.Spec, error) {
 // held, so commands that only look, or send signals, do without.
 func (r *Runtime) lock(id string) (unlock func(), err error) {
 	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	if err := r.refuseForeign(); err != nil {
 		return nil, err
 	}
 	for {

@@ -123,6 +123,9 @@ func ownMounts(s *specs.Spec) bool {
 
 // reserve makes the container's folder, which only one create can, and locks it.
 func (r *Runtime) reserve(id string) (unlock func(), err error) {
+	if err := r.refuseForeign(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(r.Root, 0o711); err != nil {
 		return nil, fmt.Errorf("making the folder of containers: %w", err)
 	}

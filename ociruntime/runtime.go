@@ -44,9 +44,11 @@ func DefaultRoot() string {
 const initialUserNamespace = 0xEFFFFFFD
 
 // InitialRoot tells whether this is root of the host itself, outside any user namespace.
-func InitialRoot() bool {
+func InitialRoot() bool { return userns.Privileged() && inInitialUserNamespace() }
+
+func inInitialUserNamespace() bool {
 	var st unix.Stat_t
-	return userns.Privileged() && unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino == initialUserNamespace
+	return unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino == initialUserNamespace
 }
 
 // checkID refuses names that could lead out of the folder, or that a shell would trip over.

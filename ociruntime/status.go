@@ -162,6 +162,9 @@ func (c *Container) require(what string, allowed ...specs.ContainerState) (specs
 
 // List returns all containers, by their ids. One that is just being created or deleted is left out.
 func (r *Runtime) List() ([]*State, error) {
+	if err := r.refuseForeign(); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(r.Root)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -76,8 +77,9 @@ func (s *Store) Emit(events ...Event) {
 }
 
 // encodeEvent makes the line of an event. Of one that is too long the end of its action
-// is cut, which is somebody's command line, and the longest attributes are left out,
-// which are somebody's labels. Escaped, it has twice eventMost at most.
+// is cut, which is somebody's command line, and attributes are left out, which are
+// somebody's labels: the longest first, and last those by which events are looked for.
+// Escaped, it has twice eventMost at most.
 func encodeEvent(e *Event) ([]byte, error) {
 	l := eventLine{e.Time.UnixNano(), e.Type, e.Action, e.ID, e.Attributes}
 	text, err := json.Marshal(&l)
@@ -92,15 +94,26 @@ func encodeEvent(e *Event) ([]byte, error) {
 	return append(append(line, text...), '\n'), nil
 }
 
-// shortest are the shortest of attributes, of at most so many bytes together.
+// wanted are the attributes by which events are looked for, and what belongs to an action.
+var wanted = []string{"name", "image", "container", "type", "exitCode", "signal", "execID", "execDuration"}
+
+// shortest are the shortest of attributes, after the wanted ones, of at most so many
+// bytes together.
 func shortest(attributes map[string]string, most int) map[string]string {
 	length := func(key string) int { return len(key) + len(attributes[key]) }
-	kept := map[string]string{}
-	for _, key := range slices.SortedFunc(maps.Keys(attributes), func(a, b string) int { return length(a) - length(b) }) {
-		if most -= length(key); most < 0 {
-			break
+	rank := func(key string) int {
+		if i := slices.Index(wanted, key); i >= 0 {
+			return i
 		}
-		kept[key] = attributes[key]
+		return len(wanted)
+	}
+	kept := map[string]string{}
+	for _, key := range slices.SortedFunc(maps.Keys(attributes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(length(a), length(b)))
+	}) {
+		if most >= length(key) {
+			kept[key], most = attributes[key], most-length(key)
+		}
 	}
 	return kept
 }

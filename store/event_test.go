@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +94,25 @@ func TestEventIsBounded(t *testing.T) {
 	must(t, err)
 	if len(line) > 2*eventMost || !strings.Contains(string(line), `"name":"web"`) || strings.Contains(string(line), "long") {
 		t.Errorf("%d bytes: %.100s", len(line), line)
+	}
+}
+
+// TestLabelsHideNoEvent: an image may have so many labels, all of them shorter than a
+// container's name, that there is no room for both. The name is what events are looked for by.
+func TestLabelsHideNoEvent(t *testing.T) {
+	t.Parallel()
+	r := Record{Name: "web", Config: Config{Image: "busybox", Labels: map[string]string{}}}
+	for i := range 5000 {
+		r.Config.Labels[strconv.FormatInt(int64(i), 36)] = ""
+	}
+	r.Config.Labels["container"] = strings.Repeat("x", 1<<20)
+	e := r.Event("die", "exitCode", "3")
+	line, err := encodeEvent(&e)
+	must(t, err)
+	for _, attribute := range []string{`"name":"web"`, `"image":"busybox"`, `"exitCode":"3"`} {
+		if len(line) > 2*eventMost || !strings.Contains(string(line), attribute) {
+			t.Errorf("%d bytes, without %s: %.100s", len(line), attribute, line)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/skiff-containers/skiff/internal/netlab"
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
@@ -17,6 +18,9 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+
+// patience is how long a test waits for what should happen at once.
+const patience = time.Minute
 
 // lab is networks with a publisher.
 type lab struct {

@@ -111,7 +111,7 @@ func TestReset(t *testing.T) {
 	}
 	resets := func(what string, conn net.Conn) {
 		t.Helper()
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 			t.Errorf("%s: reading gives %v, want a reset", what, err)
 		}
@@ -166,7 +166,7 @@ func TestWithdraw(t *testing.T) {
 	if text, err := io.ReadAll(clients[0]); string(text) != "last words" || err != nil {
 		t.Errorf("client reads %q, %v", text, err)
 	}
-	clients[1].SetReadDeadline(time.Now().Add(10 * time.Second))
+	clients[1].SetReadDeadline(time.Now().Add(patience))
 	if _, err := clients[1].Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("an open connection reads %v, want a reset", err)
 	}
@@ -232,7 +232,7 @@ func (t *taken) empty() bool {
 // awaitSent returns when what a container's closed sockets had to say has arrived in N:
 // none is in the state FIN_WAIT1 any longer, which proc_net_tcp shows as 04.
 func (l *lab) awaitSent(c *container) {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		var table []byte
 		l.check(c.Do(func() (err error) {
 			table, err = os.ReadFile("/proc/thread-self/net/tcp")
@@ -308,10 +308,10 @@ func TestTupleAgain(t *testing.T) {
 			conn, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 			if err == nil {
 				unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-				unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10})
+				unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
 				err = unix.Bind(conn, &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}, Port: 20000})
 			}
-			for end := time.Now().Add(5 * time.Second); err == nil; {
+			for end := time.Now().Add(patience); err == nil; {
 				err = unix.Connect(conn, &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 10}, Port: int(port)})
 				if !errors.Is(err, unix.EADDRNOTAVAIL) || time.Now().After(end) {
 					break
@@ -441,7 +441,7 @@ func TestAddressGone(t *testing.T) {
 	moved.Endpoints[0].IPv4 = netip.MustParsePrefix("10.90.1.3/24")
 	c.member = &member.Member{Attachment: &moved, Networks: c.member.Networks, Pending: c.member.Pending}
 	l.publish(c, tcp(80), udp(80))
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the client sees %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,18 +35,24 @@ func (l *lab) echo(c *container, port int) {
 	}()
 }
 
-// ask sends a datagram again until an answer comes: it is UDP.
+// ask sends a datagram again until its answer comes: it is UDP. Late answers to what was asked
+// before may come first.
 func ask(conn net.Conn, text string) (string, error) {
 	buffer := make([]byte, 65536)
 	var last error
-	for range 20 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		conn.Write([]byte(text))
 		conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-		n, err := conn.Read(buffer)
-		if err == nil {
-			return string(buffer[:n]), nil
+		for {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				last = err
+				break
+			}
+			if answer := string(buffer[:n]); strings.HasSuffix(answer, " "+text) {
+				return answer, nil
+			}
 		}
-		last = err
 	}
 	return "", last
 }
@@ -97,7 +104,7 @@ func TestDatagramsOfOneSocket(t *testing.T) {
 	for _, host := range []string{"192.0.2.10", "192.0.2.11", "192.0.2.10"} {
 		target := netip.AddrPortFrom(netip.MustParseAddr(host), port)
 		conn.WriteToUDPAddrPort([]byte("x"), target)
-		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		_, from, err := conn.ReadFromUDPAddrPort(buffer)
 		if err != nil || from != target {
 			t.Errorf("asked %s, answer from %s, %v", target, from, err)

@@ -160,8 +160,8 @@ func (l *lab) serve(s *space.Space, addr string) {
 	}()
 }
 
-// patience is for what comes about: a SYN is repeated once in it.
-const patience = 4 * time.Second
+// patience is for what comes about, on a machine that is busy.
+const patience = 30 * time.Second
 
 func connectTo(s *space.Space, addr string) (net.Conn, error) {
 	return connectWithin(s, addr, patience)

@@ -219,7 +219,7 @@ func TestNextServer(t *testing.T) {
 		{"127.1.3.5 127.1.3.1", "NameError"}, // an answer like another
 		{"127.1.3.4 127.1.3.1", "198.51.100.1"},
 	} {
-		l.setResolv(append(strings.Fields(c.servers), "options timeout:1")...)
+		l.setResolv(append(strings.Fields(c.servers), "options timeout:3")...)
 		b.want("x", c.want)
 		if got := answers(b.askRaw("tcp", question(t, 5, "x", dnsmessage.TypeA, 0))); got != c.want {
 			t.Errorf("%s by TCP: %q, want %q", c.servers, got, c.want)
@@ -233,7 +233,7 @@ func TestNextServer(t *testing.T) {
 	if n := silent.asked.Load() - before; n != 0 {
 		t.Errorf("the silent server was asked %d times more", n)
 	}
-	l.setResolv("127.1.3.4", "options timeout:1 attempts:2")
+	l.setResolv("127.1.3.4", "options timeout:3 attempts:2")
 	before = silent.asked.Load()
 	b.want("x", "ServerFailure")
 	if n := silent.asked.Load() - before; n != 2 {

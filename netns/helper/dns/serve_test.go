@@ -129,24 +129,49 @@ func TestRefusals(t *testing.T) {
 func TestQueriesAreBounded(t *testing.T) {
 	t.Parallel()
 	f, speak := silence(t, "127.1.6.2")
-	l := newLab(t, "127.1.6.2")
+	l := newLab(t, "127.1.6.2", "options attempts:1")
 	hostile, b := l.connect("hostile", "one", nil), l.connect("asker", "one", nil)
-	c := hostile.dial("udp")
-	for i := range 5000 {
-		c.Write(question(t, uint16(i), "slow", dnsmessage.TypeA, 0))
+	c, flood := hostile.dial("udp"), question(t, 1, "slow", dnsmessage.TypeA, 0)
+	for range 5000 {
+		c.Write(flood)
 	}
-	b.want("fast", "198.51.100.1") // it came after: what was before it is in flight or dropped
-	hostile.want("hostile", hostile.addr.String())
+	fast := b.wantAtLast("fast", "198.51.100.1") // it came after: what was before it is in flight or dropped
+	hostile.wantAtLast("hostile", hostile.addr.String())
 	l.queries.mu.Lock()
 	total := l.queries.total
 	l.queries.mu.Unlock()
 	if total > l.queries.each+2 { // with the two above, which are given back after the answer
 		t.Errorf("%d queries are in flight", total)
 	}
-	if n := f.asked.Load(); n > int64(l.queries.each)+1 {
+	if n := f.asked.Load(); n > int64(l.queries.each+fast) {
 		t.Errorf("the server was asked %d times", n)
 	}
 	speak()
+}
+
+// wantAtLast is want where a query may be lost, as the server's queue is full. It tells how often it asked.
+func (b *box) wantAtLast(name, want string) (times int) {
+	b.t.Helper()
+	c, raw, buf := b.dial("udp"), question(b.t, 4711, name, dnsmessage.TypeA, 0), make([]byte, 512)
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		times++
+		_, err := c.Write(raw)
+		check(b.t, err)
+		c.SetReadDeadline(time.Now().Add(patience / 20))
+		n, err := c.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		check(b.t, err)
+		var m dnsmessage.Message
+		check(b.t, m.Unpack(buf[:n]))
+		if got := answers(m); got != want {
+			b.t.Errorf("%s is %q, want %q", name, got, want)
+		}
+		return times
+	}
+	b.t.Errorf("%s: no answer", name)
+	return times
 }
 
 // So with connections.
@@ -258,7 +283,9 @@ func TestListenAndClose(t *testing.T) {
 	_, speak := silence(t, "127.1.6.3")
 	l.setResolv("127.1.6.3")
 	descriptors, goroutines := count(t), runtime.NumGoroutine()
-	for i := range 5 {
+	const rounds = 5
+	waited := 0
+	for i := range rounds {
 		s := Start(Config{N: l.Server.n, Directory: l.members, ResolvConf: l.resolv})
 		check(t, s.Listen(b.gateway))
 		udp, tcp, idle := b.dial("udp"), b.dial("tcp"), b.dial("tcp")
@@ -272,14 +299,16 @@ func TestListenAndClose(t *testing.T) {
 			defer s.streamed.mu.Unlock()
 			return s.queries.total == 1 && s.streamed.total == 1
 		})
-		began := time.Now()
 		s.Close()
-		if took := time.Since(began); took > patience/4 {
-			t.Errorf("closing took %v", took)
+		if len(s.health.late) > 0 { // else the queries were cut short
+			waited++
 		}
 		for _, c := range []net.Conn{udp, tcp, idle} {
 			c.Close()
 		}
+	}
+	if waited == rounds {
+		t.Error("closing waits for the end of queries")
 	}
 	speak()
 	until(t, "descriptors are given back", func() bool { return count(t) <= descriptors })

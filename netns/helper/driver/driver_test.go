@@ -42,21 +42,21 @@ func TestConnect(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer r.Stop()
-				eventually(t, func() error { return ask(c, world.String()) })
+				eventually(t, func() error { return ask(c, world.String(), patience) })
 				serve(t, c, "0.0.0.0:80", func(netip.AddrPort) {
 					for _, p := range r.Ports {
-						eventually(t, func() error { return ask(nil, fmt.Sprintf("127.0.0.1:%d", p.HostPort)) })
+						eventually(t, func() error { return ask(nil, fmt.Sprintf("127.0.0.1:%d", p.HostPort), patience) })
 					}
 				})
 				serve(t, nil, "127.0.0.1:0", func(host netip.AddrPort) {
 					for _, gateway := range []string{"10.0.2.2", "192.0.2.1"} {
-						if err := ask(c, fmt.Sprintf("%s:%d", gateway, host.Port())); err == nil {
+						if err := ask(c, fmt.Sprintf("%s:%d", gateway, host.Port()), 500*time.Millisecond); err == nil {
 							t.Errorf("the host's loopback is reached by %s", gateway)
 						}
 					}
 				})
 				r.Stop()
-				if err := ask(c, world.String()); err == nil {
+				if err := ask(c, world.String(), 500*time.Millisecond); err == nil {
 					t.Error("the world is still reached")
 				}
 				if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.Ports[0].HostPort)); err == nil {
@@ -99,14 +99,15 @@ func in(s *space.Space, f func() error) error {
 	return s.Do(f)
 }
 
-func ask(s *space.Space, addr string) error {
+// ask has an echo within a time.
+func ask(s *space.Space, addr string, limit time.Duration) error {
 	return in(s, func() error {
-		c, err := net.DialTimeout("tcp", addr, 500*time.Millisecond)
+		c, err := net.DialTimeout("tcp", addr, limit)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(2 * time.Second))
+		c.SetDeadline(time.Now().Add(limit))
 		if _, err := c.Write([]byte("hello")); err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func ask(s *space.Space, addr string) error {
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(3 * patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if err = f(); err == nil {
 			return
 		}

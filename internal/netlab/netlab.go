@@ -107,7 +107,7 @@ func Up(name string, addresses ...string) error {
 		if addr.IP.To4() == nil {
 			addr.Flags = syscall.IFA_F_NODAD
 		}
-		if err := netlink.AddrAdd(link, addr); err != nil {
+		if err := netlink.AddrReplace(link, addr); err != nil {
 			return fmt.Errorf("giving %s the address %s: %w", name, text, err)
 		}
 	}

@@ -23,9 +23,10 @@ import (
 
 // attachment is a container for as long as its shim's conversation lasts.
 type attachment struct {
-	id    string
-	dir   string
-	space *space.Space // the container's
+	id     string
+	dir    string
+	number uint64       // the conversation's
+	space  *space.Space // the container's
 
 	member  atomic.Pointer[member.Member]
 	pending atomic.Int64
@@ -36,7 +37,7 @@ type attachment struct {
 }
 
 // serveAttach connects a container and answers.
-func (h *helper) serveAttach(c *wire.Conn, body []byte, files []*os.File) (*attachment, error) {
+func (h *helper) serveAttach(c *wire.Conn, number uint64, body []byte, files []*os.File) (*attachment, error) {
 	defer wire.CloseAll(files)
 	asked, err := wire.Decode[client.Attach](body)
 	if err != nil {
@@ -45,12 +46,15 @@ func (h *helper) serveAttach(c *wire.Conn, body []byte, files []*os.File) (*atta
 	if len(files) == 0 || !store.ValidName(asked.Container) {
 		return nil, errors.New("attaching a container: no namespace or no id came")
 	}
-	a := &attachment{id: asked.Container, dir: filepath.Join(h.store.Root, "containers", asked.Container)}
+	a := &attachment{id: asked.Container, dir: filepath.Join(h.store.Root, "containers", asked.Container), number: number}
 	if a.space, err = space.Open(files[0]); err != nil {
 		return nil, err
 	}
 	h.graves.wait()
-	h.take(a)
+	if !h.take(a) {
+		a.space.Close()
+		return nil, errTakenOver
+	}
 	if err := h.connect(a, files[1:]); err != nil {
 		h.detach(a)
 		return nil, err
@@ -69,8 +73,9 @@ func (h *helper) serveAttach(c *wire.Conn, body []byte, files []*os.File) (*atta
 }
 
 // take makes a the attachment of its container. One that is just being taken down
-// is waited for; another one loses it.
-func (h *helper) take(a *attachment) {
+// is waited for; an earlier one loses it. False where a is the earlier one: what a shim
+// asked before it was killed may be read after what the next one asks.
+func (h *helper) take(a *attachment) bool {
 	for {
 		h.mu.Lock()
 		gone := h.leaving[a.id]
@@ -81,6 +86,10 @@ func (h *helper) take(a *attachment) {
 		<-gone
 	}
 	before := h.attached[a.id]
+	if before != nil && before.number > a.number {
+		h.mu.Unlock()
+		return false
+	}
 	h.attached[a.id] = a
 	h.mu.Unlock()
 	if before != nil {
@@ -90,6 +99,7 @@ func (h *helper) take(a *attachment) {
 		before.space.Close()
 		before.mu.Unlock()
 	}
+	return true
 }
 
 // errTakenOver: another conversation has the container, or none has it any longer.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skiff-containers/skiff/netns/client"
@@ -40,6 +41,8 @@ type helper struct {
 
 	listener *os.File
 	busy     busy
+
+	conversations atomic.Uint64 // that there have been
 
 	directory member.Directory
 	device    *tun.Device

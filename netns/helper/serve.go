@@ -61,10 +61,11 @@ func (h *helper) accept() {
 			c.Close() // it reads the end, and asks another helper
 			return
 		}
+		number := h.conversations.Add(1)
 		go func() {
 			defer h.busy.leave()
 			defer c.Close()
-			h.converse(c)
+			h.converse(c, number)
 		}()
 	})
 }
@@ -156,8 +157,9 @@ func (h *helper) orphaned() bool {
 	return unix.Fstat(int(h.folder.Fd()), &st) == nil && st.Nlink == 0
 }
 
-// converse carries out what one client asks, until it leaves.
-func (h *helper) converse(c *wire.Conn) {
+// converse carries out what one client asks, until it leaves. The number grows with the order
+// in which clients came.
+func (h *helper) converse(c *wire.Conn, number uint64) {
 	var mine *attachment
 	defer func() { h.detach(mine) }()
 	for {
@@ -172,7 +174,7 @@ func (h *helper) converse(c *wire.Conn) {
 			if mine != nil {
 				h.detach(mine)
 			}
-			mine, err = h.serveAttach(c, body, files)
+			mine, err = h.serveAttach(c, number, body, files)
 			if err == nil {
 				continue
 			}

@@ -162,7 +162,14 @@ func (m *machine) eventually(what string, f func() error) {
 			return
 		}
 	}
-	m.Fatalf("%s: %v\n%s", what, err, m.helperLog())
+	m.Fatalf("%s: %v\n%s\n%s", what, err, m.state(), m.helperLog())
+}
+
+// state is what skiff says of the containers and of their networks.
+func (m *machine) state() string {
+	containers, _ := m.try("ps", "-a", "--format", "{{.Names}} {{.Status}} {{.Networks}}")
+	networks, err := m.try("network", "check")
+	return fmt.Sprintf("%s\n%s %v", containers, networks, err)
 }
 
 func (m *machine) helperLog() string {

@@ -100,6 +100,14 @@ func (c *children) signal(pid int, signal unix.Signal) error {
 	return unix.Kill(pid, signal)
 }
 
+// has tells whether a child has not been reaped: its number is its own still.
+func (c *children) has(pid int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.known[pid]
+	return ok
+}
+
 // exitCode is Docker's: 128 + n for a process that signal n ended.
 func exitCode(status unix.WaitStatus) int {
 	if status.Signaled() {

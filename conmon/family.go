@@ -40,8 +40,18 @@ type relative struct {
 	pidfd                int
 }
 
-// familyOf opens the living members of a family but its head.
+// familyOf opens the living members of a family but its head. There are none where the
+// head has been reaped and its number is another process's: a session keeps the number of
+// its leader from being used again, so nobody is left in that one.
 func (s *shim) familyOf(r *running) (family []relative) {
+	defer func() {
+		if !s.children.has(r.pid) && exists(r.pid) {
+			for _, p := range family {
+				unix.Close(p.pidfd)
+			}
+			family = nil
+		}
+	}()
 	inside := map[int]bool{r.pid: true}
 	var visit func(pid int)
 	visit = func(pid int) {
@@ -61,6 +71,11 @@ func (s *shim) familyOf(r *running) (family []relative) {
 	}
 	visit(os.Getpid()) // every process of the container is our descendant
 	return family
+}
+
+func exists(pid int) bool {
+	_, err := os.Lstat("/proc/" + strconv.Itoa(pid))
+	return err == nil
 }
 
 // open opens the process, unless it has ended and another one has its number.

@@ -191,8 +191,8 @@ func (h *health) start(process *specs.Process, output *capture) (*running, error
 		return nil, err
 	}
 	defer io.closeTheirs()
-	io.own(process.User)
-	e := &oci.Exec{Process: process, Seccomp: h.life.seccomp, Stdio: io.theirs}
+	io.own(h.life.ids.outside(process.User))
+	e := &oci.Exec{Process: process, Seccomp: h.life.seccomp, Stdio: io.theirs, KeepGroups: oci.KeepsGroups(h.life.spec)}
 	e.FilterFlags = h.shim.setup.SeccompFlags
 	r, err := h.shim.spawn(&spawning{life: h.life, exec: e, io: io, limit: h.shim.setup.Health.Timeout, cancelled: h.stop})
 	if err != nil {

@@ -128,7 +128,7 @@ func (f *foreign) start(l *life, io *stdio) (ended <-chan unix.WaitStatus, conso
 	if err := s.prepare(l, io); err != nil {
 		return nil, nil, err
 	}
-	if err := f.writeBundle(l.spec); err != nil {
+	if err := f.writeBundle(l); err != nil {
 		return nil, nil, err
 	}
 	defer func() {
@@ -170,20 +170,18 @@ func (f *foreign) start(l *life, io *stdio) (ended <-chan unix.WaitStatus, conso
 const foreignVersion = "1.0.2"
 
 // writeBundle writes the container's config as any runtime takes it.
-func (f *foreign) writeBundle(spec *specs.Spec) error {
+func (f *foreign) writeBundle(l *life) error {
 	os.RemoveAll(f.folder)
 	if err := os.MkdirAll(filepath.Join(f.folder, "state"), 0o700); err != nil {
 		return err
 	}
-	own := *spec
+	own := *l.spec
 	own.Version = foreignVersion
 	own.Root = &specs.Root{Path: filepath.Join(f.shim.setup.Dir, "merged")}
-	if spec.Root != nil {
-		own.Root.Readonly = spec.Root.Readonly
+	if l.spec.Root != nil {
+		own.Root.Readonly = l.spec.Root.Readonly
 	}
-	if err := fitSysctls(&own); err != nil {
-		return err
-	}
+	fitSysctls(&own, l.ids.mapping.GIDs)
 	fitMounts(&own)
 	if group := f.shim.state.Cgroup; group != nil && f.withoutGroups() == nil {
 		linux := *own.Linux

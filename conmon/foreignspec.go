@@ -3,10 +3,11 @@ package conmon
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/oci"
 	"github.com/skiff-containers/skiff/userns"
 )
 
@@ -15,29 +16,21 @@ import (
 // give up.
 const pingGroups = "net.ipv4.ping_group_range"
 
-// fitSysctls makes a config's sysctls such as the kernel takes here.
-func fitSysctls(spec *specs.Spec) error {
+// fitSysctls makes a config's sysctls such as the kernel takes of a container with
+// these groups.
+func fitSysctls(spec *specs.Spec, groups []userns.IDMap) {
 	asked, ok := spec.Linux.Sysctl[pingGroups]
 	if !ok {
-		return nil
+		return
 	}
-	var low, high uint32
-	if n, err := fmt.Sscan(asked, &low, &high); n != 2 || err != nil {
-		return nil // the runtime says what is wrong with it
-	}
-	mapping, err := userns.Of(os.Getpid())
-	if err != nil {
-		return err
-	}
-	var most uint32
-	for _, r := range mapping.GIDs {
-		most = max(most, r.Inside+r.Size-1)
+	var gidMap strings.Builder
+	for _, g := range groups {
+		fmt.Fprintln(&gidMap, g.Inside, g.Outside, g.Size)
 	}
 	linux := *spec.Linux
 	linux.Sysctl = maps.Clone(linux.Sysctl)
-	linux.Sysctl[pingGroups] = fmt.Sprintf("%d %d", low, min(high, most))
+	linux.Sysctl[pingGroups] = oci.ExistingGroups(asked, gidMap.String())
 	spec.Linux = &linux
-	return nil
 }
 
 // fitMounts has a container on a network namespace that is not U's bind the host's

@@ -75,10 +75,10 @@ func sysctlNamespace(file string) (uintptr, string) {
 // kernel refuses one that reaches beyond the ids of the writer's user namespace.
 const pingGroups = "net/ipv4/ping_group_range"
 
-// existingGroups cuts a range down to groups that the user namespace has, by its
-// gid_map. The kernel compares groups as the host numbers them, so the ends are those
+// ExistingGroups cuts a range of groups that may ping down to those that the user
+// namespace has, by its gid_map. The kernel compares groups as the host numbers them, so the ends are those
 // that are lowest and highest outside, where they are in that order inside as well.
-func existingGroups(asked, gidMap string) string {
+func ExistingGroups(asked, gidMap string) string {
 	var low, high uint64
 	if n, err := fmt.Sscan(asked, &low, &high); n != 2 || err != nil {
 		return asked
@@ -128,7 +128,7 @@ func setSysctls(all []sysctlConfig) error {
 			if unread != nil {
 				return fmt.Errorf("setting kernel parameter %q: %w", s.Name, unread)
 			}
-			s.Value = existingGroups(s.Value, string(groups))
+			s.Value = ExistingGroups(s.Value, string(groups))
 			err = setSysctl(proc, s)
 		}
 		if err != nil {

@@ -14,7 +14,7 @@ func TestExistingGroups(t *testing.T) {
 		{"nothing that there is", "5 10", "1003 0 1\n", "5 10"},
 		{"no range", "all", "0 1003 1\n", "all"},
 	} {
-		if got := existingGroups(test.asked, test.gidMap); got != test.want {
+		if got := ExistingGroups(test.asked, test.gidMap); got != test.want {
 			t.Errorf("%s: %q is cut to %q, want %q", test.name, test.asked, got, test.want)
 		}
 	}

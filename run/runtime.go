@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -86,6 +87,10 @@ func (p *plan) forRuntime(s *specs.Spec, caps []string) (err error) {
 	if !isForeign(h) {
 		return nil
 	}
+	if !ownsStore(s.Linux.UIDMappings) {
+		return &userns.HostError{What: fmt.Sprintf("these ids need skiff's own runtime: to root of such a container the store is closed, in which %q looks for its files", h.Runtime),
+			Hint: "leave --runtime out, or take --userns keep-id"}
+	}
 	switch text := p.security.seccomp; {
 	case text == "unconfined" || h.Privileged && text == "":
 	case text == "" || text == "builtin":
@@ -94,6 +99,12 @@ func (p *plan) forRuntime(s *specs.Spec, caps []string) (err error) {
 		s.Linux.Seccomp, err = seccomp.Profile(text, caps)
 	}
 	return err
+}
+
+// ownsStore tells whether one of a container's users is the user who has the store: then
+// its root may go where only that one may.
+func ownsStore(maps []specs.LinuxIDMapping) bool {
+	return len(maps) == 0 || slices.ContainsFunc(maps, func(m specs.LinuxIDMapping) bool { return m.HostID == 0 })
 }
 
 // runtimes lists the built-in runtime and those that this host has.

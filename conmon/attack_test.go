@@ -176,6 +176,7 @@ func TestShimSurvivesNonsense(t *testing.T) {
 		`{"Process":{"args":["sh\u0000"],"cwd":"/"}}`, `{"Process":{"args":["sh"],"cwd":"/","env":["\u0000"]},"User":"4294967295"}`,
 		`{"Process":{"args":["sh"],"cwd":"/","terminal":true,"consoleSize":{"height":99999999,"width":1}},"Direct":[true,true,true]}`,
 		`{"Process":{"args":["sh"],"cwd":"/","rlimits":[{"type":"RLIMIT_NOFILE"}],"capabilities":{"bounding":["CAP_X"]}}}`,
+		`{"Process":{"args":["true"],"cwd":"/"},"Preserve":-1}`, `{"Process":{"args":["true"],"cwd":"/"},"Preserve":4096}`,
 		`{"Rows":65536}`, `{"Stdin":1}`, strings.Repeat("[", 100<<10), strings.Repeat("\xff", wire.MaxPacket-1)}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 	io.own(l.ids.outside(request.Process.User))
 	defer io.closeTheirs()
 	e := &oci.Exec{Process: request.Process, Seccomp: l.seccomp, Stdio: io.theirs, KeepGroups: oci.KeepsGroups(l.spec)}
-	e.Preserve, e.FilterFlags = rest[:min(request.Preserve, len(rest))], s.setup.SeccompFlags
+	e.Preserve, e.FilterFlags = rest[:min(max(request.Preserve, 0), len(rest))], s.setup.SeccompFlags
 	if request.Unconfined {
 		e.Seccomp, e.FilterFlags = nil, 0
 	}

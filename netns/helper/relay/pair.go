@@ -37,6 +37,7 @@ type side struct {
 	token    Token
 	readable bool
 	last     bool // there is an end behind what can be read
+	finished bool // and it is one in good order: all has come
 	writable bool
 	space    bool // whether it is writable is watched
 	left     bool // see Leave
@@ -135,6 +136,7 @@ func (s *side) Ready(events uint32) {
 	}
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.readable, s.last = true, true
+		s.finished = events&(unix.EPOLLHUP|unix.EPOLLERR) == 0
 	}
 	if events&unix.EPOLLIN != 0 {
 		s.readable = true

@@ -167,6 +167,68 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
+// What was said before the end arrives complete, and in one segment with it where it is short.
+func TestEnd(t *testing.T) {
+	l := start(t)
+	for _, n := range []int{1, bufferSize - 1, bufferSize, bufferSize + 1, 3*bufferSize + 1} {
+		a, first := tcpPair(t)
+		b, second := tcpPair(t)
+		data := make([]byte, n)
+		rand.Read(data)
+		said := make(chan struct{})
+		go func() { b.Write(data); b.CloseWrite(); close(said) }()
+		if n == 1 {
+			<-said
+			await(t, second, unix.POLLRDHUP)
+		}
+		before := segments(t, a)
+		if err := l.Join(&Pair{}, first, second, &Budget{}, make(owner)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(a); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%d bytes of %d, %v", len(got), n, err)
+		}
+		if came := segments(t, a) - before; n == 1 && came != 1 {
+			t.Errorf("%d segments", came)
+		}
+		a.Close()
+	}
+}
+
+// await waits for what poll(2) tells.
+func await(t *testing.T, fd int, events int16) {
+	t.Helper()
+	poll := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		switch _, err := unix.Poll(poll, -1); err {
+		case nil:
+			return
+		case unix.EINTR:
+		default:
+			t.Fatal(err)
+		}
+	}
+}
+
+// segments is how many have come to a connection (tcp(7), TCP_INFO).
+func segments(t *testing.T, c *net.TCPConn) (n uint32) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		info, e := unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO)
+		if err = e; e == nil {
+			n = info.Segs_in
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Close ends all, and calls after it do nothing.
 func TestClose(t *testing.T) {
 	l := start(t)

@@ -54,8 +54,11 @@ func (p *Pair) copy(w *way, from, to *side) bool {
 	if !w.bulk && !w.plain && !from.last {
 		from.readable = false // epoll(7): a short read is the last one, and what comes later an edge
 	}
-	data := p.loop.buffer[:n]
-	sent, err := sock.Write(to.fd, data)
+	data, write := p.loop.buffer[:n], sock.Write
+	if from.finished {
+		write = sock.WriteMore // its end is the next that is sent
+	}
+	sent, err := write(to.fd, data)
 	if err != nil && err != unix.EAGAIN {
 		return p.sinkEnded(w, to)
 	}
@@ -63,6 +66,8 @@ func (p *Pair) copy(w *way, from, to *side) bool {
 		to.full()
 		w.rest = append([]byte(nil), data[sent:]...)
 		p.budget.keep(len(w.rest))
+	} else if from.finished && !w.bulk && !w.plain {
+		return p.sourceEnded(w, from, to, nil)
 	}
 	return true
 }

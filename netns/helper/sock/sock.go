@@ -123,6 +123,12 @@ func Write(fd int, data []byte) (int, error) {
 	return transfer(unix.SYS_SENDTO, fd, unsafe.SliceData(data), len(data), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
+// WriteMore is Write for what has more behind it, or the end: what fills no segment waits for that,
+// so that one carries both.
+func WriteMore(fd int, data []byte) (int, error) {
+	return transfer(unix.SYS_SENDTO, fd, unsafe.SliceData(data), len(data), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|unix.MSG_MORE)
+}
+
 func transfer(call uintptr, fd int, at *byte, n int, flags uintptr) (int, error) {
 	for {
 		done, _, e := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(at)), uintptr(n), flags, 0, 0)

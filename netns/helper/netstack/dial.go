@@ -29,7 +29,7 @@ func (p *Path) dial(ctx context.Context, f *flow, target netip.AddrPort) {
 		p.leave(f)
 		return
 	}
-	p.awaitEnd(f.key)
+	p.awaitEnd(ctx, f.key)
 	p.mu.Lock()
 	if p.pending[f.key] != f || p.closed {
 		p.settleLocked(f)
@@ -44,8 +44,12 @@ func (p *Path) dial(ctx context.Context, f *flow, target netip.AddrPort) {
 	p.link.inject(packet)
 }
 
-// awaitEnd waits until the stack has forgotten the last connection between the same ports.
-func (p *Path) awaitEnd(k key) {
+// maxPause is how seldom it is asked whether the stack has forgotten a connection.
+const maxPause = 50 * time.Millisecond
+
+// awaitEnd waits until the stack has forgotten the last connection between the same ports, or
+// ctx ends: a SYN that came while that one ends would be answered with a reset.
+func (p *Path) awaitEnd(ctx context.Context, k key) {
 	proto := header.IPv4ProtocolNumber
 	if k.src.Addr().Is6() {
 		proto = header.IPv6ProtocolNumber
@@ -54,11 +58,11 @@ func (p *Path) awaitEnd(k key) {
 		LocalAddress: address(k.dst.Addr()), LocalPort: k.dst.Port(),
 		RemoteAddress: address(k.src.Addr()), RemotePort: k.src.Port(),
 	}
-	for range 20 { // then the container has to ask again
-		if p.stack.FindTransportEndpoint(proto, tcp.ProtocolNumber, id, nic) == nil {
-			return
+	for pause := timeWait; ctx.Err() == nil && p.stack.FindTransportEndpoint(proto, tcp.ProtocolNumber, id, nic) != nil; pause = min(2*pause, maxPause) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
 		}
-		time.Sleep(timeWait)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -77,7 +78,7 @@ type flow struct {
 	shaking  bool // the stack has taken it up
 	conn     *net.TCPConn
 	endpoint *tcp.Endpoint // when open
-	over     bool          // the container has reset it
+	over     atomic.Bool   // nothing more comes of the container's
 }
 
 // Start makes the stack. Its connections to the world are made in the process's own
@@ -111,8 +112,8 @@ func (p *Path) Handle(packet *tun.Packet) {
 	if m, _ := p.cfg.Directory.Of(packet.Src); m == nil {
 		return
 	}
-	if t.Flags&tun.RST != 0 {
-		p.over(keyOf(packet, t))
+	if t.Flags&(tun.FIN|tun.RST) != 0 {
+		p.over(keyOf(packet, t), t.Flags&tun.RST != 0)
 	}
 	p.link.inject(packet.Bytes)
 }
@@ -121,13 +122,18 @@ func keyOf(packet *tun.Packet, t tun.TCP) key {
 	return key{netip.AddrPortFrom(packet.Src, t.SrcPort), netip.AddrPortFrom(packet.Dst, t.DstPort)}
 }
 
-// over notes that the container has nothing to do with a connection any more. The stack
-// hears so a moment later, in which the container may have begun another one from the same port.
-func (p *Path) over(k key) {
+// over notes that the container has nothing to do with a connection any more: it has reset it, or ended
+// it after the stack. The stack itself notices a moment later, in which the container may
+// have begun another one from the same port.
+func (p *Path) over(k key, reset bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f := p.open[k]; f != nil {
-		f.over = true
+	f := p.open[k]
+	p.mu.Unlock()
+	if f == nil {
+		return
+	}
+	if state := f.endpoint.EndpointState(); reset || state == tcp.StateFinWait1 || state == tcp.StateFinWait2 {
+		f.over.Store(true)
 	}
 }
 
@@ -193,7 +199,7 @@ func (p *Path) repeated(k key, packet *tun.Packet) bool {
 // lives tells whether the container may still have something to say. Where its last
 // words are on their way to the stack, it may use the port again.
 func (f *flow) lives() bool {
-	if f == nil || f.over {
+	if f == nil || f.over.Load() {
 		return false
 	}
 	switch f.endpoint.EndpointState() {
@@ -320,6 +326,7 @@ func (f *flow) delivered() bool {
 }
 
 func (f *flow) abort() {
+	f.over.Store(true) // before the container hears of it
 	f.endpoint.Abort()
 	reset(f.conn)
 }

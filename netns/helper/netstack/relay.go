@@ -15,14 +15,10 @@ import (
 func (p *Path) relay(f *flow, queue *waiter.Queue) {
 	raw, err := f.conn.SyscallConn()
 	if err != nil {
-		f.endpoint.Abort()
-		reset(f.conn)
+		f.abort()
 		return
 	}
-	abort := sync.OnceFunc(func() {
-		f.endpoint.Abort()
-		reset(f.conn)
-	})
+	abort := sync.OnceFunc(f.abort)
 	var inward sync.WaitGroup
 	inward.Go(func() {
 		if f.inward(raw, queue) != nil {

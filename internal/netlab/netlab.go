@@ -4,13 +4,16 @@
 package netlab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/skiff-containers/skiff/netns/helper/space"
 	"github.com/vishvananda/netlink"
@@ -69,7 +72,7 @@ func furnish() error {
 	if err := netlink.LinkAdd(out); err != nil {
 		return fmt.Errorf("making out0: %w", err)
 	}
-	if err := Up("out0", "192.0.2.10/24", "192.0.2.11/24", "2001:db8::10/64"); err != nil {
+	if err := Up("out0", hosts...); err != nil {
 		return err
 	}
 	for _, gateway := range []string{"192.0.2.1", "2001:db8::1"} {
@@ -78,13 +81,24 @@ func furnish() error {
 			return fmt.Errorf("routing by %s: %w", gateway, err)
 		}
 	}
-	return world.Do(func() error {
+	own := []string{"192.0.2.1/24", "192.0.2.2/24", "2001:db8::1/64", "2001:db8::2/64"}
+	err = world.Do(func() error {
 		if err := Up("lo"); err != nil {
 			return err
 		}
-		return Up("eth0", "192.0.2.1/24", "192.0.2.2/24", "2001:db8::1/64", "2001:db8::2/64")
+		if err := Up("eth0", own...); err != nil {
+			return err
+		}
+		return settle("eth0", own...)
 	})
+	if err != nil {
+		return err
+	}
+	return settle("out0", hosts...)
 }
+
+// hosts are out0's addresses.
+var hosts = []string{"192.0.2.10/24", "192.0.2.11/24", "2001:db8::10/64"}
 
 var world *space.Space
 
@@ -93,11 +107,14 @@ var world *space.Space
 func World() *space.Space { return world }
 
 // Up sets an interface of the calling thread's namespace up, with addresses, without
-// duplicate address detection.
+// duplicate address detection, of its link-local address neither.
 func Up(name string, addresses ...string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", name, err)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/accept_dad", []byte("0"), 0); err != nil {
+		return err
 	}
 	for _, text := range addresses {
 		addr, err := netlink.ParseAddr(text)
@@ -115,6 +132,86 @@ func Up(name string, addresses ...string) error {
 		return fmt.Errorf("setting %s up: %w", name, err)
 	}
 	return nil
+}
+
+// settle waits until the kernel, on threads of its own, has made of an interface of the calling
+// thread's namespace what Up and its peer's Up have said.
+func settle(name string, addresses ...string) error {
+	if err := Carrier(name); err != nil {
+		return err
+	}
+	for _, text := range addresses {
+		addr := netip.MustParsePrefix(text).Addr()
+		if addr.Is4() {
+			continue
+		}
+		err := await(fmt.Sprintf("neighbours do not find %s at %s", addr, name), func() (bool, error) {
+			if in, err := solicited(name, addr); !in {
+				return false, err
+			}
+			return solicits(name)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// solicits tells whether neighbours are asked for by IPv6 from an interface, which is done
+// from a link-local address.
+func solicits(name string) (bool, error) {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return false, err
+	}
+	all, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if errors.Is(err, netlink.ErrDumpInterrupted) { // they are changing just now
+		return false, nil
+	}
+	return slices.ContainsFunc(all, func(a netlink.Addr) bool {
+		return a.IP.IsLinkLocalUnicast() && a.Flags&syscall.IFA_F_TENTATIVE == 0
+	}), err
+}
+
+// solicited tells whether an interface is in the group by which neighbours look for an address
+// (RFC 4291, 2.7.1).
+func solicited(name string, addr netip.Addr) (bool, error) {
+	groups, err := os.ReadFile("/proc/thread-self/net/igmp6")
+	if err != nil {
+		return false, err
+	}
+	last := addr.As16()
+	group := fmt.Sprintf("ff0200000000000000000001ff%x", last[13:])
+	for line := range strings.Lines(string(groups)) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[1] == name && fields[2] == group {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// await waits for what the kernel does on a thread of its own. Where all are busy with
+// interfaces, that takes longer than a neighbour is asked for.
+func await(complaint string, is func() (bool, error)) error {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		if done, err := is(); done || err != nil {
+			return err
+		}
+	}
+	return errors.New(complaint)
+}
+
+// Carrier waits until the kernel has noticed that an interface of the calling thread's
+// namespace has a peer that is up. Packets of before are lost.
+func Carrier(name string) error {
+	return await(name+" has no carrier", func() (bool, error) {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return false, fmt.Errorf("finding %s: %w", name, err)
+		}
+		return link.Attrs().OperState == netlink.OperUp, nil
+	})
 }
 
 // Space makes a network namespace with the loopback interface up, closed with the test.
@@ -170,7 +267,8 @@ func Container(t testing.TB, router *space.Space, hostEnd string, addresses, gat
 				return fmt.Errorf("routing by %s: %w", gateway, err)
 			}
 		}
-		return nil
+		return settle("eth0", addresses...)
 	}))
+	check(router.Do(func() error { return settle(hostEnd, gateways...) }))
 	return c
 }

@@ -259,7 +259,7 @@ func TestLeave(t *testing.T) {
 	defer tcptest.Block(t, "blackhole")()
 	flood(t, raw(t, a.Space), address4(a), netip.MustParseAddrPort("192.0.2.1:9"), 100)
 	until(t, "the dials are under way", func() bool { return a.Member.Pending.Load() == 100 })
-	time.Sleep(100 * time.Millisecond) // for all that was said to be on its way
+	until(t, "all that was said is on its way", func() bool { return unacknowledged(t, last) == 0 })
 
 	e := &a.Member.Attachment.Endpoints[0]
 	if err := l.Fire.Withdraw(link.Port(e)); err != nil { // so that the secrets are not acknowledged
@@ -288,6 +288,20 @@ func TestLeave(t *testing.T) {
 		}
 	}
 	until(t, "its flows are gone", func() bool { return p.Flows() == 50 && a.Member.Pending.Load() == 0 })
+}
+
+// unacknowledged is how much of what was sent has not come to the other end, which is in N.
+func unacknowledged(t testing.TB, c *net.TCPConn) (n int) {
+	t.Helper()
+	sysconn, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sysconn.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // Flows that are stuck hold a bounded number of pipes, others go on, and nothing is lost.

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/skiff-containers/skiff/internal/netlab"
 	"github.com/skiff-containers/skiff/netns/helper/firewall"
 	"github.com/skiff-containers/skiff/netns/helper/link"
@@ -25,7 +23,7 @@ import (
 )
 
 // Patience is how long a test waits for what should happen at once.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 // Lab is N with the device and networks. The host is the test's namespace, with
 // loopback behind [member.HostAddress].
@@ -145,33 +143,12 @@ func (l *Lab) Container(n *store.Network) *Container {
 		l.t.Fatal(err)
 	}
 	l.Directory.Put(c.Member)
-	carrier(l.t, l.N, link.Port(&e))
-	carrier(l.t, l.N, link.Bridge(n))
-	carrier(l.t, c.Space, e.Interface)
-	return c
-}
-
-// carrier waits until the kernel has noticed, on a thread of its own, that an interface
-// has a peer; a packet of before is lost, and the next try comes after a second.
-func carrier(t testing.TB, s *space.Space, name string) {
-	t.Helper()
-	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
-		var state netlink.LinkOperState
-		err := s.Do(func() error {
-			l, err := netlink.LinkByName(name)
-			if err == nil {
-				state = l.Attrs().OperState
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if state == netlink.OperUp {
-			return
+	for name, s := range map[string]*space.Space{link.Port(&e): l.N, link.Bridge(n): l.N, e.Interface: c.Space} {
+		if err := s.Do(func() error { return netlab.Carrier(name) }); err != nil {
+			l.t.Fatal(err)
 		}
 	}
-	t.Fatalf("%s has no carrier", name)
+	return c
 }
 
 // Threads are so many Spaces of the container's: a Space does one thing at a time.

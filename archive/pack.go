@@ -151,10 +151,20 @@ func (p *packer) entry(dir *os.File, base, name string) error {
 	}
 	sub, err := openFolder(f)
 	if err != nil {
-		return err
+		return within(name, err)
 	}
 	defer sub.Close()
 	return p.folder(sub, name, &st)
+}
+
+// within gives an error of opening a file its name in the archive: the last part alone
+// would not tell which it is.
+func within(name string, err error) error {
+	var of *fs.PathError
+	if !errors.As(err, &of) {
+		return err
+	}
+	return &fs.PathError{Op: of.Op, Path: name, Err: of.Err}
 }
 
 // mountedOn tells whether something is another mount's, where that matters. The device

@@ -59,7 +59,7 @@ func (p *packer) symlink(f *os.File, name string, st *unix.Stat_t) error {
 func (p *packer) file(looked *os.File, name string, st *unix.Stat_t) error {
 	f, err := p.tree.openFile(looked)
 	if err != nil {
-		return err
+		return within(name, err)
 	}
 	defer f.Close()
 	if p.mountedOn(looked) {

@@ -23,10 +23,12 @@ func newCp(p *program) *cobra.Command {
 
 Use '-' as the source to read a tar archive from stdin
 and extract it to a directory destination in a container.
+It may be compressed by gzip, bzip2 or zstd.
 Use '-' as the destination to stream a tar archive of a
 container source to stdout.
 
-The container may run or not. A path that ends in /. means what is in
+The container may run or not; what is in its tmpfs mounts
+is there while it runs. A path that ends in /. means what is in
 the directory, and not the directory itself.`,
 		Annotations: aliases("skiff container cp, skiff cp"),
 		Example: `  skiff cp web:/etc/nginx/nginx.conf .

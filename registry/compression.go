@@ -3,6 +3,7 @@ package registry
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,19 @@ import (
 
 // maxZstdWindow bounds the memory that a zstd layer may ask for; --ultra -22 needs it.
 const maxZstdWindow = 128 << 20
+
+// ErrXZ is an archive that this program cannot decompress.
+var ErrXZ = errors.New("decompressing: archives of xz are not supported")
+
+// Decompress reads an archive that may be compressed, as `docker cp` takes it: by gzip,
+// bzip2 or zstd.
+func Decompress(r io.Reader) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(r, 128<<10)
+	if head, err := buffered.Peek(3); err == nil && string(head) == "BZh" {
+		return io.NopCloser(bzip2.NewReader(buffered)), nil
+	}
+	return decompress(buffered)
+}
 
 // decompress reads a layer's tar archive out of its blob. What it is compressed
 // with its first bytes tell, as everywhere: media types are often wrong.
@@ -35,8 +49,10 @@ func decompress(r io.Reader) (io.ReadCloser, error) {
 			return nil, fmt.Errorf("decompressing: %w", err)
 		}
 		return z.IOReadCloser(), nil
-	case bytes.HasPrefix(head, []byte("BZh")), bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X'}):
-		return nil, errors.New("decompressing: layers of bzip2 and xz are not supported")
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return nil, errors.New("decompressing: layers of bzip2 are not supported")
+	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X'}):
+		return nil, ErrXZ
 	}
 	return io.NopCloser(buffered), nil
 }

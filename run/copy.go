@@ -8,8 +8,10 @@ import (
 	"os"
 
 	"github.com/skiff-containers/skiff/archive"
+	"github.com/skiff-containers/skiff/registry"
 	"github.com/skiff-containers/skiff/registry/unpack"
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,6 +41,7 @@ func (e *Engine) Copy(ctx context.Context, o *CopyOptions) (size int64, err erro
 	}
 	defer func() { err = errors.Join(err, from.close(), to.close()) }()
 	c := copying{engine: e, options: o, from: from, to: to}
+	c.tellTmpfs()
 	switch {
 	case o.From.Stream != nil:
 		size, err = c.fromStream()
@@ -156,9 +159,17 @@ func (c *copying) fromStream() (int64, error) {
 		return 0, fmt.Errorf("destination \"%s:%s\" must be a directory", o.To.Container, o.To.Path)
 	}
 	counted := &counter{Reader: o.From.Stream}
-	result, err := c.to.files.Extract(archive.ExtractOptions{Into: at.Folder, KeepOwners: o.KeepOwners, Overwrite: o.Overwrite}, counted)
+	plain, err := registry.Decompress(counted)
+	if errors.Is(err, registry.ErrXZ) {
+		err = &userns.HostError{What: err.Error(), Hint: "xz -dc ARCHIVE | skiff cp - " + o.To.Container + ":" + o.To.Path}
+	}
 	if err != nil {
-		return counted.n, err
+		return 0, err
+	}
+	defer plain.Close()
+	result, err := c.to.files.Extract(archive.ExtractOptions{Into: at.Folder, KeepOwners: o.KeepOwners, Overwrite: o.Overwrite}, plain)
+	if err != nil {
+		return counted.n, c.failed(err)
 	}
 	c.tellUnpacked(result)
 	return counted.n, nil
@@ -184,7 +195,7 @@ func (c *copying) toStream() (int64, error) {
 	}
 	packed, err := c.from.files.Pack(archive.PackOptions{Path: o.From.Path, Follow: o.FollowLink, Name: source.Name}, o.To.Stream)
 	if err != nil {
-		return 0, err
+		return 0, c.failed(err)
 	}
 	c.tellPacked(packed)
 	return packed.Size, nil
@@ -225,34 +236,11 @@ func (c *copying) between() (int64, error) {
 	// Where one side fails so does the other, by what it then misses.
 	switch {
 	case packing.err != nil && !errors.Is(packing.err, io.ErrClosedPipe):
-		return 0, packing.err
+		return 0, c.failed(packing.err)
 	case err != nil:
-		return 0, err
+		return 0, c.failed(err)
 	}
 	c.tellPacked(packing.packed)
 	c.tellUnpacked(result)
 	return packing.packed.Size, nil
-}
-
-// tellPacked says what could not be read as it was.
-func (c *copying) tellPacked(p *archive.Packed) {
-	if p.Sockets > 0 {
-		c.engine.say(fmt.Sprintf("%d sockets left out", p.Sockets))
-	}
-	if p.Short > 0 {
-		c.engine.say(fmt.Sprintf("%d files became shorter while they were read, and were filled up with zeros", p.Short))
-	}
-}
-
-// tellUnpacked says what could not be made as it was.
-func (c *copying) tellUnpacked(r *unpack.Result) {
-	if r.Devices > 0 {
-		c.engine.say(fmt.Sprintf("%d device nodes left out, which this user may not make", r.Devices))
-	}
-	if r.Attributes > 0 {
-		c.engine.say(fmt.Sprintf("%d extended attributes left out, which this user may not set", r.Attributes))
-	}
-	if r.Squashed > 0 {
-		c.engine.say(fmt.Sprintf("%d files kept the owner who made them, as this user may not give them away", r.Squashed))
-	}
 }

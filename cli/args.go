@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -73,7 +76,36 @@ func flagError(cmd *cobra.Command, err error) error {
 	if refused := refusedError(err); refused != nil {
 		return refused
 	}
-	return badFlag(cmd, err.Error())
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		if err := absent(cmd, words[0]); err != nil {
+			return err // its flags are not known, either
+		}
+	}
+	var filter *unknownFilter
+	if errors.As(err, &filter) {
+		return filter
+	}
+	return badFlag(cmd, inWords(err))
+}
+
+// inWords says what is wrong with a flag's value in place of package strconv.
+func inWords(err error) string {
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err.Error()
+	}
+	words := "not a whole number"
+	switch {
+	case errors.Is(number, strconv.ErrRange):
+		words = "the number is out of range"
+	case number.Func == "ParseBool":
+		words = "neither true nor false"
+	case number.Func == "ParseUint":
+		words = "not a whole number from 0 on"
+	case number.Func == "ParseFloat":
+		words = "not a number"
+	}
+	return strings.Replace(err.Error(), number.Error(), words, 1)
 }
 
 // isParsing tells whether err is pflag's own, of a command line that it cannot parse.
@@ -94,6 +126,9 @@ func badFlag(cmd *cobra.Command, message string) error {
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
+	}
+	if err := absent(cmd, args[0]); err != nil {
+		return err
 	}
 	e := &usageError{
 		message: fmt.Sprintf("unknown command: %s %s", cmd.CommandPath(), args[0]),

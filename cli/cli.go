@@ -108,7 +108,7 @@ func (p *program) recoverPanic(code *int) {
 }
 
 // notice tells the user something that is no error.
-func (p *program) notice(text string) { p.say(cyan, "note:", text) }
+func (p *program) notice(text string) { p.note(text) }
 
 // report prints an error, each part of a joined one on a line of its own, and the
 // hint that belongs to it.

@@ -67,7 +67,7 @@ func TestCommandLinesThatCannotBeUnderstood(t *testing.T) {
 		{"run -a stdlog image", 125, []string{"valid streams are STDIN, STDOUT and STDERR"}},
 		{"stop -t soon web", 125, []string{`invalid argument "soon" for "-t, --timeout" flag: not a whole number`}},
 		{"ps -f web", 125, []string{"bad format of filter (expected name=value)"}},
-		{"ps -f colour=red", 125, []string{`invalid filter "colour"`}},
+		{"ps -f colour=red", 1, []string{`invalid filter "colour"`}},
 		{"--nonesuch ps", 125, []string{"unknown flag: --nonesuch", "See 'skiff --help'."}},
 		{"help nonesuch", 1, []string{"unknown help topic: nonesuch"}},
 		{"run -it image", 1, []string{"the input device is not a TTY", "hint:"}},

@@ -23,7 +23,7 @@ func (f filters) Set(value string) error {
 	}
 	name = strings.ToLower(strings.TrimSpace(name))
 	if !slices.Contains(f.known, name) {
-		return fmt.Errorf("invalid filter %q: skiff knows %s", name, strings.Join(f.known, ", "))
+		return &unknownFilter{name, f.known}
 	}
 	if *f.to == nil {
 		*f.to = map[string][]string{}
@@ -33,3 +33,14 @@ func (f filters) Set(value string) error {
 }
 func (f filters) Type() string   { return "filter" }
 func (f filters) String() string { return "" }
+
+// unknownFilter is one that a list does not have. As with docker it is no fault of the
+// command line's form, but of the request.
+type unknownFilter struct {
+	name  string
+	known []string
+}
+
+func (u *unknownFilter) Error() string {
+	return fmt.Sprintf("invalid filter %q: skiff knows %s", u.name, strings.Join(u.known, ", "))
+}

@@ -52,6 +52,7 @@ func newNetworkCreate(p *program) *cobra.Command {
 	o.add(cmd.Flags())
 	completeFlag(cmd, "driver", "bridge", "macvlan", "overlay")
 	completeFlag(cmd, "opt", "com.docker.network.driver.mtu=", "isolate=", "com.docker.network.bridge.enable_icc=", "host_loopback=", "parent=", "peers=", "vni=", "port=")
+	completeRefused(cmd)
 	for _, name := range []string{"subnet", "gateway", "ip-range", "aux-address", "label"} {
 		completeFlag(cmd, name)
 	}
@@ -71,6 +72,10 @@ func (o *networkCreateFlags) add(flags *pflag.FlagSet) {
 	listVar(flags, &o.LabelSpecs, "label", "", "Set metadata on a network")
 	flags.VarP(namedList{list{&o.Options}, "map"}, "opt", "o", "Set driver specific options")
 	flags.StringSliceVar(&o.Subnets, "subnet", nil, "Subnet in CIDR format that represents a network segment")
+
+	refuseHidden(flags, "dns", "strings", "servers for names are those of each container, and the host's, as they change", "say --dns to skiff run")
+	refuseHidden(flags, "interface-name", "string", "a bridge of the user's own network namespace needs no name of the user's", "")
+	refuseHidden(flags, "route", "strings", "a network's containers reach others by its gateway alone", "")
 
 	m := &o.mute
 	flags.BoolVar(&m.attachable, "attachable", false, "Enable manual container attachment")

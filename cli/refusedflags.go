@@ -25,7 +25,8 @@ func (*containerFlags) addRefused(flags *pflag.FlagSet) {
 	addContentTrust(flags)
 	fix(flags, "cgroups", fixed{"enabled", refusal{"cgroups", "string", "a container has a cgroup of its own wherever the host gives it one", "--cgroup-parent says where it lies"}}, "Whether the container has a cgroup")
 	fix(flags, "passwd", fixed{"false", refusal{"passwd=true", "bool", "the image's /etc/passwd stays as it is", "mount a file of your own: -v ./passwd:/etc/passwd:ro"}}, "Add the user to the image's /etc/passwd")
-	for _, name := range []string{"cgroups", "passwd"} {
+	fix(flags, "sdnotify", fixed{"ignore", refusal{"sdnotify", "string", "skiff tells systemd nothing, and has no socket of systemd's for a container", "in the unit, Type=exec with skiff run, or Type=forking with skiff run -d --pidfile FILE and PIDFile=FILE"}}, "Who tells systemd that the container is ready")
+	for _, name := range []string{"cgroups", "passwd", "sdnotify"} {
 		flags.Lookup(name).Hidden = true
 	}
 	refusePodman(flags)
@@ -46,7 +47,6 @@ func refusePodman(flags *pflag.FlagSet) {
 		{"pod", "string", "skiff does not have pods yet", "share a network instead: --network container:NAME"},
 		{"pod-id-file", "string", "skiff does not have pods yet", "share a network instead: --network container:NAME"},
 		{"rdt-class", "string", "cache and memory bandwidth are root's to divide", ""},
-		{"sdnotify", "string", "units of systemd come later", ""},
 		{"seccomp-policy", "string", "images carry no seccomp profiles for skiff", "name one: --security-opt seccomp=FILE"},
 		{"shm-size-systemd", "bytes", "the tmpfs of --systemd have the kernel's bound", "mount them yourself: --tmpfs /run:size=64m"},
 		{"signature-policy", "string", "signatures are not verified yet", "name the image by its digest: IMAGE@sha256:…"},

@@ -111,12 +111,15 @@ func runRm(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.
 
 func removeOne(ctx context.Context, e *run.Engine, s *streams, ref string, o run.RemoveOptions, chosen *selection) (line string, err error) {
 	err = e.Remove(ctx, strings.TrimPrefix(ref, "/"), o)
-	if chosen.missing(err) == nil {
+	if err == nil {
 		return ref, nil
+	}
+	if chosen.missing(err) == nil {
+		return "", nil // as podman: it was not removed
 	}
 	if o.Force && errors.Is(err, store.ErrNoContainer) {
 		// As docker since 23: forced removal of what is not there is told, not failed.
-		s.say(cyan, "note:", err.Error())
+		s.note(err.Error())
 		return "", nil
 	}
 	return ref, err

@@ -47,7 +47,7 @@ func runRmi(ctx context.Context, e *run.Engine, s *streams, refs []string, force
 			}
 		}
 		if force && errors.Is(err, store.ErrNoImage) {
-			s.say(cyan, "note:", err.Error())
+			s.note(err.Error())
 			continue
 		}
 		failed = append(failed, err)

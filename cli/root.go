@@ -113,9 +113,7 @@ func newBareRoot(p *program) *cobra.Command {
 	}
 	flags := root.Flags()
 	flags.SetInterspersed(false)
-	flags.StringVar(&p.root, "root", "", "Folder of containers and images (default $SKIFF_ROOT, else $XDG_DATA_HOME/skiff)")
-	flags.StringVar(&p.runtime, "runtime", "", "OCI runtime of new containers (default $SKIFF_RUNTIME, else skiff's own)")
-	flags.BoolVarP(&p.debug, "debug", "D", false, "Enable debug mode")
+	p.addGlobal(root)
 	flags.BoolVarP(&version, "version", "v", false, "Print version information and quit")
 	root.PersistentFlags().BoolP("help", "h", false, "Print usage")
 	root.PersistentFlags().Lookup("help").Hidden = true
@@ -129,7 +127,7 @@ func newBareRoot(p *program) *cobra.Command {
 func operand(args []string) string {
 	for i := 0; i < len(args); i++ {
 		switch {
-		case args[i] == "--root" || args[i] == "--runtime":
+		case slices.Contains([]string{"--root", "--runtime", "--config", "--context", "-c", "--log-level", "-l"}, args[i]):
 			i++
 		case !strings.HasPrefix(args[i], "-"):
 			return args[i]

@@ -74,7 +74,7 @@ func runStats(ctx context.Context, e *run.Engine, s *streams, refs []string, o *
 	if _, err := parseTemplate(o.listing().template()); err != nil {
 		return err
 	}
-	watched := &watch{engine: e, refs: refs, all: o.all, seen: map[string]*figures{}, tell: func(text string) { s.say(cyan, "note:", text) }}
+	watched := &watch{engine: e, refs: refs, all: o.all, seen: map[string]*figures{}, tell: s.note}
 	if _, err := watched.look(ctx); err != nil {
 		return untilInterrupted(ctx, err)
 	}

@@ -45,7 +45,11 @@ func newStop(p *program) *cobra.Command {
 
 func runStop(ctx context.Context, e *run.Engine, s *streams, refs []string, o run.StopOptions, chosen *selection) error {
 	return each(s.data(), refs, func(ref string) (string, error) {
-		return ref, chosen.missing(e.Stop(ctx, ref, o))
+		err := e.Stop(ctx, ref, o)
+		if err != nil && chosen.missing(err) == nil {
+			return "", nil // as podman: it was not stopped
+		}
+		return ref, err
 	})
 }
 

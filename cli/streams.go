@@ -15,6 +15,7 @@ type streams struct {
 	In, Out, Err *os.File
 	tty          *terminal // made by terminalState
 	unwritten    error     // why a result did not get to Out
+	muted        bool      // notes are not wanted
 }
 
 // isTerminal tells whether a stream is one.
@@ -84,4 +85,11 @@ func (s *streams) paint(c colour, text string) string {
 func (s *streams) say(c colour, word, text string) {
 	text = strings.ReplaceAll(strings.TrimRight(clean(text), "\n"), "\n", "\n  ")
 	io.WriteString(s.Err, s.paint(c, word)+" "+text+"\n")
+}
+
+// note tells the user something that is no error, where that is wanted.
+func (s *streams) note(text string) {
+	if !s.muted {
+		s.say(cyan, "note:", text)
+	}
 }

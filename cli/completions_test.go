@@ -42,7 +42,7 @@ func TestCompletionWords(t *testing.T) {
 		{[]string{"ima"}, []string{"image", "images"}, []string{"run"}},
 		{[]string{"image", ""}, []string{"ls", "rm", "pull"}, []string{"run"}},
 		{[]string{"run", "--pu"}, []string{"--pull"}, nil},
-		{[]string{"run", "--pull", ""}, []string{"always", "missing", "never"}, nil},
+		{[]string{"run", "--pull", ""}, []string{"always", "missing", "never", "newer"}, nil},
 		{[]string{"run", "--network", ""}, []string{"host", "none"}, nil},
 		{[]string{"run", "--cap-add", "NET_"}, []string{"NET_ADMIN", "NET_RAW"}, nil},
 		{[]string{"run", "-e", "SKIFF_TEST"}, []string{"SKIFF_TEST_VARIABLE"}, nil},

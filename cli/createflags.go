@@ -44,7 +44,7 @@ func (c *containerFlags) add(flags *pflag.FlagSet, when string) {
 	c.parts.add(flags)
 	flags.StringVar(&c.AuthFile, "authfile", "", "Path of the credentials file (default: podman's and docker's)")
 	c.Pull = "missing"
-	flags.Var(choice{&c.Pull, []string{"always", "missing", "never"}}, "pull", `Pull image before `+when+` ("always", "missing", "never")`)
+	flags.Var(choice{&c.Pull, pullPolicies()}, "pull", `Pull image before `+when+` ("always", "missing", "never")`)
 	c.pull.add(flags, "Suppress the pull output")
 }
 
@@ -105,7 +105,7 @@ func (c *containerFlags) complete(p *program, cmd *cobra.Command) {
 	completeRefused(cmd)
 	c.parts.complete(cmd)
 	completeFlagBy(cmd, "platform", completions.Platforms)
-	completeFlag(cmd, "pull", "always", "missing", "never")
+	completeFlag(cmd, "pull", pullPolicies()...)
 	completeFlag(cmd, "security-opt", "apparmor=", "label=disable", "mask=", "no-new-privileges", "proc-opts=", "seccomp=", "systempaths=unconfined", "unmask=")
 	completeFlagBy(cmd, "stop-signal", completions.Signals)
 	completeFlagBy(cmd, "ulimit", completions.Ulimits)
@@ -115,6 +115,9 @@ func (c *containerFlags) complete(p *program, cmd *cobra.Command) {
 	c.pull.complete(cmd)
 	cmd.ValidArgsFunction = p.completeImage(true)
 }
+
+// pullPolicies are what --pull takes: docker's, and podman's newer.
+func pullPolicies() []string { return []string{"always", "missing", "never", "newer"} }
 
 // streamList is --attach.
 type streamList struct{ list }

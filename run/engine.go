@@ -30,7 +30,7 @@ type CreateOptions struct {
 
 	Name     string
 	Platform string
-	Pull     string // "always", "missing" or "never"
+	Pull     string // "always", "missing", "never", or podman's "newer"
 	CIDFile  string
 	PidFile  string // gets the id of the first process
 

@@ -43,6 +43,9 @@ func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, 
 	if isHello(o.Image) {
 		return e.hello(ctx)
 	}
+	if o.Pull == "newer" {
+		return e.newer(ctx, o)
+	}
 	if o.Pull != "always" {
 		img, _, err := registry.Find(e.Store, o.Image)
 		switch {
@@ -61,9 +64,26 @@ func (e *Engine) imageFor(ctx context.Context, o *CreateOptions) (*store.Image, 
 			o.Progress.Update(registry.Event{Phase: registry.Status, Text: fmt.Sprintf("Unable to find image '%s' locally", o.Image)})
 		}
 	}
+	return e.pullFor(ctx, o)
+}
+
+// pullFor pulls the image of a new container.
+func (e *Engine) pullFor(ctx context.Context, o *CreateOptions) (*store.Image, error) {
 	return e.pull(ctx, registry.PullOptions{
 		Reference: o.Image, Platform: o.Platform, AuthFile: o.AuthFile, TLSVerify: o.TLSVerify, Progress: o.Progress,
 	})
+}
+
+// newer is podman's --pull=newer: the registry's image, else, where it cannot be had,
+// the one that is here. An image that did not change is not downloaded anyway.
+func (e *Engine) newer(ctx context.Context, o *CreateOptions) (*store.Image, error) {
+	here, _, missing := registry.Find(e.Store, o.Image)
+	img, err := e.pullFor(ctx, o)
+	if err == nil || missing != nil || !fits(here.Platform, o.Platform) || ctx.Err() != nil {
+		return img, err
+	}
+	e.say(fmt.Sprintf("image %q is taken as it is here: %v", o.Image, err))
+	return here, nil
 }
 
 // fits tells whether an image's platform is what was asked for: a part that is

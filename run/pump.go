@@ -10,6 +10,7 @@ import (
 	"github.com/moby/term"
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // defaultDetachKeys are Docker's.
@@ -22,7 +23,11 @@ func detachKeys(text string) ([]byte, error) {
 	}
 	keys, err := term.ToBytes(text)
 	if err != nil {
-		return nil, fmt.Errorf("parsing detach keys %q: %w", text, err)
+		return nil, &userns.HostError{
+			What: fmt.Sprintf("parsing detach keys %q", text),
+			Hint: `keys are single characters, or "ctrl-" and one of a-z, @, [, \\, ], ^ and _, with commas between`,
+			Err:  errors.New("there is no such key"),
+		}
 	}
 	return keys, nil
 }

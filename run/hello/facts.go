@@ -70,10 +70,19 @@ func user() string {
 	if uid == 0 {
 		text = "root (0:" + strconv.Itoa(gid) + ")"
 	}
-	if outside, ok := outsideID(uid); ok && outside != uid {
-		text += fmt.Sprintf(" in here, %d on the host", outside)
+	if outside, ok := outsideID(uid); ok && idMapped() {
+		text += " in here, " + owner(outside) + " outside"
 	}
 	return text
+}
+
+// owner says whose an id is in the user namespace above the container's, skiff's own:
+// which number of the host that is cannot be seen from here.
+func owner(id int) string {
+	if id == 0 {
+		return "you"
+	}
+	return fmt.Sprintf("your subordinate id %d", id)
 }
 
 // idRange is a line of user_namespaces(7)'s uid_map.

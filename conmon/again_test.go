@@ -86,7 +86,7 @@ func between(t *testing.T, script string) *testContainer {
 	t.Helper()
 	c := create(t, script, restarting("always", 0))
 	c.start(t, [3]*os.File{}).Close()
-	c.stateIs(t, func(s *store.State) bool { return s.RestartCount >= 4 && s.Status == store.Restarting })
+	c.stateIs(t, func(s *store.State) bool { return s.RestartCount >= 5 && s.Status == store.Restarting })
 	return c
 }
 

@@ -109,7 +109,7 @@ func checkName(name string) error {
 
 // parseSubnets reads --subnet and, by the subnet that each lies in, what else is said of addresses.
 func parseSubnets(o *CreateOptions) ([]store.Subnet, error) {
-	var all []store.Subnet
+	var all subnets
 	for _, text := range o.Subnets {
 		p, err := parseSubnet(text)
 		if err != nil {
@@ -122,60 +122,82 @@ func parseSubnets(o *CreateOptions) ([]store.Subnet, error) {
 		}
 		all = append(all, store.Subnet{Subnet: p})
 	}
-	in := func(addr netip.Addr) *store.Subnet {
-		i := slices.IndexFunc(all, func(sub store.Subnet) bool { return sub.Subnet.Contains(addr) })
-		if i < 0 {
-			return nil
-		}
-		return &all[i]
-	}
 	if len(all) == 0 && len(o.Gateways)+len(o.Ranges)+len(o.Auxiliary) > 0 {
 		return nil, errors.New("every ip-range or gateway must have a corresponding subnet")
 	}
-	for _, text := range o.Ranges {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("invalid ip-range %q: not in CIDR form", text)
+	for _, part := range []struct {
+		texts []string
+		take  func(text string) error
+	}{{o.Ranges, all.takeRange}, {o.Gateways, all.takeGateway}, {o.Auxiliary, all.takeAuxiliary}} {
+		for _, text := range part.texts {
+			if err := part.take(text); err != nil {
+				return nil, err
+			}
 		}
-		sub := in(p.Addr())
-		switch {
-		case sub == nil || p.Bits() < sub.Subnet.Bits():
-			return nil, fmt.Errorf("no matching subnet for range %s", text)
-		case sub.Range.IsValid():
-			return nil, fmt.Errorf("cannot configure multiple ranges (%s, %s) on the same subnet (%s)", text, sub.Range, sub.Subnet)
-		}
-		sub.Range = p.Masked()
-	}
-	for _, text := range o.Gateways {
-		addr, err := netip.ParseAddr(text)
-		if err != nil || addr.Zone() != "" {
-			return nil, fmt.Errorf("invalid gateway address: %s", text)
-		}
-		sub := in(addr)
-		switch {
-		case sub == nil || reserved(sub, addr):
-			return nil, fmt.Errorf("no matching subnet for gateway %s", text)
-		case sub.Gateway.IsValid():
-			return nil, fmt.Errorf("cannot configure multiple gateways (%s, %s) on the same subnet (%s)", text, sub.Gateway, sub.Subnet)
-		}
-		sub.Gateway = addr
-	}
-	for _, text := range o.Auxiliary {
-		name, value, found := strings.Cut(text, "=")
-		addr, err := netip.ParseAddr(value)
-		if !found || err != nil {
-			return nil, fmt.Errorf("invalid aux-address %q: expected name=address", text)
-		}
-		sub := in(addr)
-		if sub == nil {
-			return nil, fmt.Errorf("no matching subnet for aux-address %s", value)
-		}
-		if sub.Auxiliary == nil {
-			sub.Auxiliary = map[string]netip.Addr{}
-		}
-		sub.Auxiliary[name] = addr
 	}
 	return all, nil
+}
+
+// subnets are those of one network.
+type subnets []store.Subnet
+
+// of is the subnet that an address is in, or nil.
+func (all subnets) of(addr netip.Addr) *store.Subnet {
+	i := slices.IndexFunc(all, func(sub store.Subnet) bool { return sub.Subnet.Contains(addr) })
+	if i < 0 {
+		return nil
+	}
+	return &all[i]
+}
+
+func (all subnets) takeRange(text string) error {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return fmt.Errorf("invalid ip-range %q: not in CIDR form", text)
+	}
+	sub := all.of(p.Addr())
+	switch {
+	case sub == nil || p.Bits() < sub.Subnet.Bits():
+		return fmt.Errorf("no matching subnet for range %s", text)
+	case sub.Range.IsValid():
+		return fmt.Errorf("cannot configure multiple ranges (%s, %s) on the same subnet (%s)", text, sub.Range, sub.Subnet)
+	}
+	sub.Range = p.Masked()
+	return nil
+}
+
+func (all subnets) takeGateway(text string) error {
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" {
+		return fmt.Errorf("invalid gateway address: %s", text)
+	}
+	sub := all.of(addr)
+	switch {
+	case sub == nil || reserved(sub, addr):
+		return fmt.Errorf("no matching subnet for gateway %s", text)
+	case sub.Gateway.IsValid():
+		return fmt.Errorf("cannot configure multiple gateways (%s, %s) on the same subnet (%s)", text, sub.Gateway, sub.Subnet)
+	}
+	sub.Gateway = addr
+	return nil
+}
+
+// takeAuxiliary takes name=address, which no container is given.
+func (all subnets) takeAuxiliary(text string) error {
+	name, value, found := strings.Cut(text, "=")
+	addr, err := netip.ParseAddr(value)
+	if !found || err != nil {
+		return fmt.Errorf("invalid aux-address %q: expected name=address", text)
+	}
+	sub := all.of(addr)
+	if sub == nil {
+		return fmt.Errorf("no matching subnet for aux-address %s", value)
+	}
+	if sub.Auxiliary == nil {
+		sub.Auxiliary = map[string]netip.Addr{}
+	}
+	sub.Auxiliary[name] = addr
+	return nil
 }
 
 // The longest and shortest prefixes of subnets: there must be room for a gateway and

@@ -77,6 +77,18 @@ func (t *taken) remove(c *connection) {
 	delete(t.open, c)
 }
 
+// between are the connections that have a tuple in N.
+func (t *taken) between(source, target netip.AddrPort) (found []*connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.open {
+		if c.source == source && c.target == target {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
 // forEach calls f for the connections that there are, each on the thread of its loop. Those
 // that move meanwhile are met at another one.
 func (p *Publisher) forEach(t *taken, f func(*connection)) {

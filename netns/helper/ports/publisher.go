@@ -159,7 +159,7 @@ func (p *Publisher) enter(m *member.Member, old *published, sockets, given []*li
 	}
 	own := addresses(m)
 	p.forEach(now.taken, func(c *connection) {
-		if !own[c.target] {
+		if !own[c.target.Addr()] {
 			c.Reset()
 		}
 	})

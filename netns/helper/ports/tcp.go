@@ -76,8 +76,12 @@ func (s *share) connect(client int, from netip.AddrPort, port uint16, try int) {
 	}
 	fd, err := dial(source, target)
 	if (err == unix.EADDRINUSE || err == unix.EADDRNOTAVAIL) && source.Port() != 0 {
-		if try < tupleTries {
-			s.retry(client, func() { s.connect(client, from, port, try+1) })
+		if try <= tupleTries {
+			var before []*connection
+			if try == tupleTries {
+				before = s.taken.between(source, target)
+			}
+			s.retry(client, before, func() { s.connect(client, from, port, try+1) })
 			return
 		}
 		fd, err = dial(s.routes.standIn(target.Addr()), target)
@@ -86,12 +90,14 @@ func (s *share) connect(client int, from netip.AddrPort, port uint16, try int) {
 		sock.Abort(client)
 		return
 	}
-	s.join(client, fd, target.Addr())
+	s.join(client, fd, source, target)
 }
 
 // retry calls again when each loop has had the chance to handle the events that
-// there are now: on the others two turns, as one may have begun.
-func (s *share) retry(client int, again func()) {
+// there are now: on the others two turns, as one may have begun. Those before it that have the
+// tuple and whose client is gone make way: there is something left that the container has
+// not taken, but who comes again from that port has done with it.
+func (s *share) retry(client int, before []*connection, again func()) {
 	var path []*loop
 	for _, l := range *s.loop.all {
 		if l != s.loop {
@@ -101,6 +107,13 @@ func (s *share) retry(client int, again func()) {
 	path = append(path, s.loop)
 	var step func(i int)
 	step = func(i int) {
+		if i > 0 {
+			for _, c := range before {
+				if c.Here(path[i-1].Loop) && c.Over(first) {
+					c.Reset()
+				}
+			}
+		}
 		if i == len(path) {
 			again()
 		} else if !path[i].Later(func() { step(i + 1) }) {
@@ -115,18 +128,22 @@ type connection struct {
 	relay.Pair
 	taken   *taken
 	pending *atomic.Int64
-	fd      int        // the second socket, in N
-	target  netip.Addr // where it is connected to
+	fd      int            // the second socket, in N
+	source  netip.AddrPort // what that is bound to
+	target  netip.AddrPort // and connected to
 }
 
-// second is the container's side of a connection.
-const second = 1
+// The client's side of a connection, and the container's.
+const (
+	first = iota
+	second
+)
 
 // leaveLimit is how long clients have for what a container has left behind.
 const leaveLimit = 10 * time.Second
 
-func (s *share) join(client, server int, target netip.Addr) {
-	c := &connection{taken: s.taken, pending: s.member.Pending, fd: server, target: target}
+func (s *share) join(client, server int, source, target netip.AddrPort) {
+	c := &connection{taken: s.taken, pending: s.member.Pending, fd: server, source: source, target: target}
 	if s.loop.Connect(&c.Pair, client, server, &s.taken.budget, c) != nil {
 		return
 	}

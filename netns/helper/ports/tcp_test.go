@@ -303,23 +303,7 @@ func TestTupleAgain(t *testing.T) {
 		}
 	}()
 	for i := range 100 {
-		var conn int
-		l.check(netlab.World().Do(func() (err error) {
-			conn, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-			if err == nil {
-				unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-				unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
-				err = unix.Bind(conn, &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}, Port: 20000})
-			}
-			for end := time.Now().Add(patience); err == nil; {
-				err = unix.Connect(conn, &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 10}, Port: int(port)})
-				if !errors.Is(err, unix.EADDRNOTAVAIL) || time.Now().After(end) {
-					break
-				}
-				err = nil // the last acknowledgement of the round before is on its way still
-			}
-			return err
-		}))
+		conn := l.fromOnePort(port)
 		buffer := make([]byte, 100)
 		n, err := unix.Read(conn, buffer)
 		if err != nil || string(buffer[:n]) != "192.0.2.1:20000" {
@@ -331,6 +315,80 @@ func TestTupleAgain(t *testing.T) {
 		// The world's own TIME_WAIT would bar the tuple there.
 		unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: int32((i + 1) % 2)})
 		unix.Close(conn)
+	}
+}
+
+// fromOnePort connects to the host as 192.0.2.1:20000.
+func (l *lab) fromOnePort(port uint16) (conn int) {
+	l.t.Helper()
+	l.check(netlab.World().Do(func() (err error) {
+		conn, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+			unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
+			err = unix.Bind(conn, &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}, Port: 20000})
+		}
+		for end := time.Now().Add(patience); err == nil; {
+			err = unix.Connect(conn, &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 10}, Port: int(port)})
+			if !errors.Is(err, unix.EADDRNOTAVAIL) || time.Now().After(end) {
+				break
+			}
+			err = nil // the last acknowledgement of the connection before is on its way still
+		}
+		return err
+	}))
+	return conn
+}
+
+// A client that has reset a connection is seen as itself when it comes again from the same
+// port, though the container has not read what it sent before. One that is still connected, by another
+// port of the host's, goes on.
+func TestTupleOfUnreadConnection(t *testing.T) {
+	l := newLab(t)
+	c := l.container("4")
+	listener := l.listenIn(c, 80)
+	port, other := l.publish(c, tcp(80)), uint16(0)
+	bound, err := l.publisher.Publish(c.member, []store.Port{tcp(80), tcp(80)}, []store.Port{{HostIP: "0.0.0.0", HostPort: port, ContainerPort: 80, Protocol: "tcp"}}, nil)
+	l.check(err)
+	for _, p := range bound {
+		if p.HostPort != port {
+			other = p.HostPort
+		}
+	}
+	accept := func() net.Conn {
+		t.Helper()
+		conn, err := listener.Accept()
+		l.check(err)
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	const as = "192.0.2.1:20000"
+	data := make([]byte, 1<<20)
+	for range 3 {
+		client := l.fromOnePort(port)
+		unread := accept()
+		if got := unread.RemoteAddr().String(); got != as {
+			t.Errorf("the client is seen as %s", got)
+		}
+		unix.SetsockoptTimeval(client, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 300_000})
+		for err = nil; err == nil; {
+			_, err = unix.Write(client, data)
+		}
+		unix.SetsockoptLinger(client, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		unix.Close(client)
+	}
+
+	client := l.fromOnePort(port)
+	defer unix.Close(client)
+	inside := accept()
+	second := l.fromOnePort(other)
+	defer unix.Close(second)
+	if got := accept().RemoteAddr().String(); got == as {
+		t.Error("one tuple is two connections'")
+	}
+	unix.Write(client, []byte("hello"))
+	if _, err := io.ReadFull(inside, make([]byte, 5)); err != nil {
+		t.Errorf("the first connection: %v", err)
 	}
 }
 

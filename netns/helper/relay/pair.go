@@ -250,6 +250,10 @@ func (p *Pair) unsent() bool {
 // Closed tells whether both sockets are closed.
 func (p *Pair) Closed() bool { return p.closed }
 
+// Over tells whether one socket's connection has ended, though what came by it may not have
+// been carried on yet. On the loop's thread only.
+func (p *Pair) Over(i int) bool { return !p.closed && sock.Over(p.sides[i].fd) }
+
 // Reset ends both connections with an RST.
 func (p *Pair) Reset() { p.close(true) }
 

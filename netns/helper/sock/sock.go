@@ -159,11 +159,11 @@ func Abort(fd int) {
 func Unsent(fd int) bool {
 	var n int32
 	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCOUTQ, uintptr(unsafe.Pointer(&n)))
-	return e == 0 && n > 0 && !closed(fd)
+	return e == 0 && n > 0 && !Over(fd)
 }
 
-// closed tells whether a connection is over on both sides (tcp(7), TCP_INFO, whose first octet is the state).
-func closed(fd int) bool {
+// Over tells whether a connection has ended on both sides (tcp(7), TCP_INFO, whose first octet is the state).
+func Over(fd int) bool {
 	const stateClose = 7 // TCP_CLOSE of linux/tcp_states.h
 	var state uint8
 	size := uint32(unsafe.Sizeof(state))

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/skiff-containers/skiff/internal/netlab"
-	"golang.org/x/sys/unix"
 )
 
 // Containers of a macvlan network have names and the world, and reach those of the
@@ -30,7 +29,7 @@ func TestMacvlanOnANetwork(t *testing.T) {
 		}
 	}
 	check()
-	kill(t, m.helper())
+	m.killHelper()
 	check()
 	if _, err := m.try("network", "rm", "wire"); err == nil {
 		t.Error("a network is removed that another lies on")
@@ -64,17 +63,7 @@ func TestOverlayOfTwoHosts(t *testing.T) {
 			_, err := here.inside("near", "tcp", address+":80")
 			return err
 		})
-		kill(t, here.helper())
-	}
-}
-
-func kill(t *testing.T, pid int) {
-	t.Helper()
-	if pid == 0 {
-		t.Fatal("no helper runs")
-	}
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-		t.Fatal(err)
+		here.killHelper()
 	}
 }
 
@@ -106,7 +95,7 @@ func TestOtherPrograms(t *testing.T) {
 				if port := m.skiff("port", "web", "80/tcp"); port != listening[kind] {
 					t.Errorf("port says %q", port)
 				}
-				kill(t, m.helper())
+				m.killHelper()
 			}
 			if out, err := m.try("run", "--rm", "--network", kind+":"+wrong, imageRef, "true"); err == nil || !strings.Contains(err.Error(), "no-such-option") {
 				t.Errorf("a wrong option: %q, %v", out, err)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // The helper is killed. Connections between containers do not notice; before long
@@ -26,13 +24,7 @@ func TestTheHelperIsKilled(t *testing.T) {
 	})
 	ports := m.skiff("port", "web")
 	for round := range 5 {
-		before := m.helper()
-		if before == 0 {
-			t.Fatal("no helper runs")
-		}
-		if err := unix.Kill(before, unix.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		m.killHelper()
 		m.eventually("reaching the world again", func() error {
 			_, err := m.inside("web", "tcp", "192.0.2.1:7002")
 			return err

@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -91,7 +92,7 @@ type machine struct {
 }
 
 // patience is how long something that must come about may take on a busy machine.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // newMachine makes an empty store with the image in it. When the test ends nothing
 // of it may be left: no container, no process, no lease.
@@ -136,10 +137,19 @@ func (m *machine) try(args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// run starts a container in the background that runs this program's tool.
+// run starts a container in the background that runs this program's tool. A server is
+// ready when it returns.
 func (m *machine) run(name string, options []string, command ...string) {
 	m.Helper()
 	m.skiff(m.runArgs(name, options, command...)...)
+	if command[0] == "serve" {
+		m.eventually(name+" serving", func() error {
+			if log := m.skiff("logs", name); !strings.Contains(log, "ready") {
+				return fmt.Errorf("it says %q", log)
+			}
+			return nil
+		})
+	}
 }
 
 func (m *machine) runArgs(name string, options []string, command ...string) []string {
@@ -229,6 +239,18 @@ func (m *machine) processes() (found []process) {
 		}
 	}
 	return found
+}
+
+// killHelper kills the network helper. After the last one's end another may still be on its way.
+func (m *machine) killHelper() {
+	m.Helper()
+	m.eventually("killing the network helper", func() error {
+		pid := m.helper()
+		if pid == 0 {
+			return errors.New("none runs")
+		}
+		return unix.Kill(pid, unix.SIGKILL)
+	})
 }
 
 // helper is the process id of the network helper, 0 where none runs.

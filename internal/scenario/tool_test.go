@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// toolLimit bounds what one call of a client may take.
-const toolLimit = 5 * time.Second
+// toolLimit bounds what one call of a client may take: much more than a neighbour is asked for
+// that is not there, three seconds.
+const toolLimit = 15 * time.Second
 
 // runTool is what this program is inside a container.
 //

@@ -33,6 +33,19 @@ func clean(t *testing.T, r Request) *Result {
 	return result
 }
 
+// within runs a load for longer and longer, as a machine may be busy meanwhile, until enough
+// came of it.
+func within(t *testing.T, r Request, run func(*testing.T, Request) *Result, enough func(*Result) bool) {
+	t.Helper()
+	var result *Result
+	for ; r.Seconds < 60; r.Seconds *= 5 {
+		if result = run(t, r); t.Failed() || enough(result) {
+			return
+		}
+	}
+	t.Errorf("%+v: too little was done: %+v", r, result)
+}
+
 func TestEveryMode(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		t.Run(host, func(t *testing.T) {
@@ -49,10 +62,7 @@ func TestEveryMode(t *testing.T) {
 				{Mode: Datagrams, Rate: 1e7, Reverse: true},
 			} {
 				r.Addr, r.Seconds = addr, 0.1
-				result := clean(t, r)
-				if result.Done == 0 && result.Bytes == 0 {
-					t.Errorf("%+v: nothing done: %+v", r, result)
-				}
+				within(t, r, clean, func(result *Result) bool { return result.Done > 0 || result.Bytes > 0 })
 			}
 			for _, mode := range []string{Who, WhoUDP} {
 				if got := clean(t, Request{Mode: mode, Addr: addr}).Text; !strings.HasPrefix(got, net.JoinHostPort(host, "")) {
@@ -66,10 +76,8 @@ func TestEveryMode(t *testing.T) {
 // A port is used again at once where the server has the TIME_WAIT.
 func TestSourcePortsAreUsedAgain(t *testing.T) {
 	addr := server(t, "127.0.0.1")
-	r := clean(t, Request{Mode: Connect, Addr: addr, Seconds: 0.2, ServerCloses: true, Ports: [2]int{20100, 20103}})
-	if r.Done < 5 {
-		t.Errorf("%d connections from four ports", r.Done)
-	}
+	r := Request{Mode: Connect, Addr: addr, Seconds: 0.2, ServerCloses: true, Ports: [2]int{20100, 20103}}
+	within(t, r, clean, func(result *Result) bool { return result.Done >= 5 })
 }
 
 func TestRefusalsAreCounted(t *testing.T) {
@@ -123,14 +131,20 @@ func TestForeignPayloadsAreFound(t *testing.T) {
 		return first[:min(len(b), len(first))]
 	})
 	empty := forge(t, func([]byte) []byte { return nil })
-	r, err := Run(context.Background(), Request{Mode: Connect, Addr: swapped, Seconds: 0.05, Size: 16})
-	if err != nil || r.Wrong == 0 {
-		t.Errorf("swapped answers: %+v, %v", r, err)
+	load := func(t *testing.T, r Request) *Result {
+		result, err := Run(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
 	}
-	r, err = Run(context.Background(), Request{Mode: Connect, Addr: empty, Seconds: 0.05})
-	if err != nil || r.Done != 0 || r.Errors["connecting: closed without an answer"] == 0 {
-		t.Errorf("empty answers: %+v, %v", r, err)
-	}
+	within(t, Request{Mode: Connect, Addr: swapped, Seconds: 0.05, Size: 16}, load, func(r *Result) bool { return r.Wrong > 0 })
+	within(t, Request{Mode: Connect, Addr: empty, Seconds: 0.05}, load, func(r *Result) bool {
+		if r.Done != 0 {
+			t.Errorf("empty answers: %+v", r)
+		}
+		return r.Errors["connecting: closed without an answer"] > 0
+	})
 }
 
 // A stream from which bytes are lost, or in which they come twice, does not match.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -227,6 +228,7 @@ func TestReserveIDs(t *testing.T) {
 	if err != nil || r.Start != 101 {
 		t.Errorf("a range that does: %+v %v", r, err)
 	}
+	runtime.KeepAlive(held) // a reservation is over when its file is closed, by the garbage collector as well
 	// A record keeps them when the reservation is gone.
 	r.Release()
 	record := &Record{ID: NewID(), Name: "auto"}

@@ -150,18 +150,22 @@ func TestErrors(t *testing.T) {
 			t.Parallel()
 			conn := outlab.Dial(t, l.Container, "udp", c.to)
 			hearErrors(t, conn) // a kernel keeps unreachable hosts from who has not asked
-			// Kernels bound how many errors they send (icmp_ratelimit): more than one try.
-			err := os.ErrDeadlineExceeded
-			for end := time.Now().Add(outlab.Patience); errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(end); {
-				conn.Write([]byte("x"))
-				conn.SetReadDeadline(time.Now().Add(4 * time.Second)) // ARP gives up after 3 s
-				_, err = conn.Read(make([]byte, 1))
-			}
-			if !errors.Is(err, c.want) {
+			if err := refusal(conn); !errors.Is(err, c.want) {
 				t.Errorf("%s: %v, want %v", c.to, err, c.want)
 			}
 		})
 	}
+}
+
+// refusal sends until an error comes: kernels bound how many they send (icmp_ratelimit).
+func refusal(c net.Conn) error {
+	err := os.ErrDeadlineExceeded
+	for end := time.Now().Add(outlab.Patience); errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(end); {
+		c.Write([]byte("x"))
+		c.SetReadDeadline(time.Now().Add(4 * time.Second)) // ARP gives up after 3 s
+		_, err = c.Read(make([]byte, 1))
+	}
+	return err
 }
 
 func hearErrors(t *testing.T, c net.Conn) {
@@ -295,8 +299,7 @@ func TestHopLimit(t *testing.T) {
 			unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TTL, 2)
 			unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS, 2)
 		})
-		c.Write([]byte("x"))
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, unix.EHOSTUNREACH) {
+		if err := refusal(c); !errors.Is(err, unix.EHOSTUNREACH) {
 			t.Errorf("%s: %v", to.addr, err)
 		}
 		control := make([]byte, 512)

@@ -113,7 +113,7 @@ type Starting struct {
 
 // Begin is the first half of Start: the child exists, and what maps its ids is at
 // work. The caller may do other things before Finish; what it writes to its memory
-// meanwhile is copied page by page, as the child still shares it.
+// meanwhile is copied page by page, but for Early, where the program is executed by now.
 func (c *Command) Begin() (*Starting, error) {
 	p := plan{cloneFlags: c.Create, gate: -1, gateWrite: -1, join: -1, joinFlags: uintptr(c.JoinFlags), unshare: c.Unshare,
 		reparent: c.Reparent, becomeRoot: c.BecomeRoot, session: c.Session, group: -1, itself: '0', readOnly: c.ReadOnly, programFile: -1,
@@ -147,6 +147,10 @@ func (c *Command) Begin() (*Starting, error) {
 		err = fmt.Errorf("creating namespaces: %w", errno)
 	} else if p.twice() {
 		err = s.process.reparented(s.report)
+	}
+	if err == nil && s.early && c.Mapping.direct() {
+		own.close() // else the report would have no end
+		s.settle()
 	}
 	if err == nil && s.gate != nil {
 		if s.mapped, err = c.Mapping.write(s.process.PID); err == nil && s.mapped == nil {

@@ -1,8 +1,11 @@
 package userns
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +37,38 @@ func AwaitMapping() error {
 		return fmt.Errorf("dropping inheritable capabilities: %w", err)
 	}
 	return nil
+}
+
+// settleLimit is how long an early child may take to be executed: a busy program is
+// tried for a second. Later it is mapped in vain, which says so.
+const settleLimit = 10 * time.Second
+
+// settle returns when the program of an early child is in place, or has failed, which
+// helpers take much longer to ask for. While it
+// is being executed the process is not dumpable for a moment, so that its ids cannot be
+// mapped: between the end of the report, which exec closes, and the moment when the
+// owner of its files in /proc is the starter (proc_pid(5)).
+func (s *Starting) settle() {
+	deadline := time.Now().Add(settleLimit)
+	told := []unix.PollFd{{Fd: int32(s.report.Fd()), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(told, int(time.Until(deadline).Milliseconds()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 || told[0].Revents&unix.POLLIN != 0 {
+			return // it has failed, and says how
+		}
+		break
+	}
+	ids := fmt.Sprintf("/proc/%d/uid_map", s.process.PID)
+	for time.Now().Before(deadline) {
+		var st unix.Stat_t
+		if err := unix.Stat(ids, &st); err != nil || int(st.Uid) == os.Geteuid() {
+			return
+		}
+		time.Sleep(20 * time.Microsecond) // nobody tells
+	}
 }
 
 // fail ends a child whose ids could not be mapped. One that was to execute its program

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +39,82 @@ func TestEarly(t *testing.T) {
 		if want == "" && have != "" || want != "" && !strings.HasSuffix(have, want) {
 			t.Errorf("%s is %s", set, r.Status[set])
 		}
+	}
+}
+
+// It shares its starter's memory until it is executed, and does the starter no harm by that.
+func TestEarlySharesMemory(t *testing.T) {
+	before, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	must(t, err)
+	c := inU(t)
+	c.Path, c.Args = "/proc/self/exe", []string{earlyStage}
+	p := plan{cloneFlags: c.Create, early: true, join: -1, group: -1, programFile: -1}
+	var own descriptors
+	gate, err := own.gate(&p)
+	must(t, err)
+	must(t, c.lay(&p, &own))
+	report, err := own.pipe(&p.report)
+	must(t, err)
+	defer report.Close()
+	syscall.ForkLock.Lock()
+	pid, errno := fork(&p)
+	syscall.ForkLock.Unlock()
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	if p.capData[0].Permitted == 0 {
+		t.Error("the child has written to a memory of its own")
+	}
+	own.close()
+	gate.Close() // it gives up
+	process := &Process{PID: int(pid)}
+	must(t, process.executed(report))
+	if status, err := process.Wait(); err != nil || status.ExitStatus() != 125 {
+		t.Errorf("the program ended with %v, %v", status, err)
+	}
+	if now, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || now != before {
+		t.Errorf("the starter's memory was dumpable (%d), and is so no longer (%d, %v)", before, now, err)
+	}
+}
+
+// settleStage may not be looked into by its owner, until it reads something; it ends with stdin.
+const settleStage = "test-settle"
+
+func settleLate() int {
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	os.Stdout.WriteString("x")
+	os.Stdin.Read(make([]byte, 1))
+	unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+	os.Stdin.Read(make([]byte, 1))
+	return 0
+}
+
+// It is mapped when its program is in place, and not while it is being executed, when
+// only root may do so.
+func TestEarlySettles(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may always")
+	}
+	child := exec.Command("/proc/self/exe")
+	child.Args[0] = settleStage
+	in, err := child.StdinPipe()
+	must(t, err)
+	out, err := child.StdoutPipe()
+	must(t, err)
+	must(t, child.Start())
+	defer child.Wait()
+	defer in.Close()
+	_, err = io.ReadFull(out, make([]byte, 1))
+	must(t, err)
+	report, executed, err := os.Pipe()
+	must(t, err)
+	defer report.Close()
+	executed.Close()
+	go in.Write([]byte("x"))
+	(&Starting{process: &Process{PID: child.Process.Pid}, report: report}).settle()
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/uid_map", child.Process.Pid), &st); err != nil || int(st.Uid) != os.Geteuid() {
+		t.Errorf("the ids of the process are those of user %d (%v)", st.Uid, err)
 	}
 }
 

@@ -97,16 +97,25 @@ func (p *plan) twice() bool { return len(p.before) > 0 && p.cloneFlags != 0 }
 
 // fork clones the process and carries out p in the child. It returns in the
 // parent only. The caller holds syscall.ForkLock.
+func fork(p *plan) (pid uintptr, errno syscall.Errno) {
+	runtimeBeforeFork()
+	pid, errno = clone(p)
+	runtimeAfterFork()
+	return pid, errno
+}
+
+// clone is fork's part from which the child does not return, and the parent at once.
 //
-// The child has a copy of the memory. To share it until exec (CLONE_VM with
-// CLONE_VFORK, as os/exec does) saves 0.15 ms of page tables, and cannot be done:
-// the child's change of credentials makes the shared memory undumpable
-// (commit_creds in the kernel's cred.c), and so takes its own /proc/self from the parent.
+// The child has a copy of the memory, but for one that waits for nothing: that shares the
+// memory until exec, as one of os/exec does, which spares both sides the page tables and
+// the copies of all pages that are written to meanwhile. A child that changes its ids
+// cannot: it would make the shared memory undumpable (commit_creds in the kernel's
+// cred.c), and so take its own /proc/self from the parent. Ambient capabilities do not.
 //
 //go:noinline
 //go:norace
 //go:nosplit
-func fork(p *plan) (pid uintptr, errno syscall.Errno) {
+func clone(p *plan) (pid uintptr, errno syscall.Errno) {
 	var (
 		b   [1]byte
 		n   uintptr
@@ -118,10 +127,12 @@ func fork(p *plan) (pid uintptr, errno syscall.Errno) {
 	if len(p.before) > 0 {
 		first = 0
 	}
-	runtimeBeforeFork()
-	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, first|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if p.early {
+		pid, errno = vfork(first | unix.CLONE_VM | unix.CLONE_VFORK | uintptr(syscall.SIGCHLD))
+	} else {
+		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, first|uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	}
 	if errno != 0 || pid != 0 {
-		runtimeAfterFork()
 		return
 	}
 	runtimeAfterForkInChild()

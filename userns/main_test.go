@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case earlyStage:
 		os.Exit(reportEarly())
+	case settleStage:
+		os.Exit(settleLate())
 	case gateStage:
 		os.Exit(dieBeforeMapping())
 	}

@@ -169,7 +169,7 @@ func readMap(path string) ([]IDMap, error) {
 // helpers do it, they are at work when it returns; done waits for them, and is nil
 // where there are none.
 func (m *Mapping) write(pid int) (done func() error, err error) {
-	if !m.privileged && !m.Single {
+	if !m.direct() {
 		return m.startHelpers(pid)
 	}
 	proc := fmt.Sprintf("/proc/%d/", pid)
@@ -187,6 +187,9 @@ func (m *Mapping) write(pid int) (done func() error, err error) {
 	}
 	return nil, nil
 }
+
+// direct tells whether no helper is needed to write the mapping.
+func (m *Mapping) direct() bool { return m.privileged || m.Single }
 
 // writeMap writes a map in one go, as the kernel wants it. A child waits for it: package
 // os would ask of the file first whether it can be polled.

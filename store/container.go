@@ -87,7 +87,7 @@ func (s *Store) Create(record *Record, d Durability, fill func(dir string) error
 // needs to be renamed into place.
 func lay(dir string, record *Record, d Durability) error {
 	for _, folder := range []string{"upper", "work", "merged"} {
-		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+		if err := mkdirForAll(filepath.Join(dir, folder)); err != nil {
 			return err
 		}
 	}

@@ -150,7 +150,7 @@ func (s *Store) StageLayer() (l *StagedLayer, err error) {
 	if l.Lock, l.path, err = s.markTree(); err != nil {
 		return nil, fmt.Errorf("staging a layer: %w", err)
 	}
-	if err = os.Mkdir(l.path, 0o755); err == nil {
+	if err = mkdirForAll(l.path); err == nil {
 		l.Dir, err = os.OpenFile(l.path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	}
 	if err != nil {

@@ -46,7 +46,7 @@ func (st Stack) folders() (l *layerFolders, err error) {
 	paths := st.Lowers()
 	if len(paths) == 0 {
 		empty := filepath.Join(st.Dir, "empty")
-		if err := os.Mkdir(empty, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := mkdirForAll(empty); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}
 		paths = []string{empty}

@@ -37,6 +37,11 @@ func openProgram() (*os.File, error) {
 	return os.NewFile(uintptr(tree), "program"), nil
 }
 
+// readable tells whether the caller may read a program.
+func readable(program *os.File) bool {
+	return unix.Access(fmt.Sprintf("/proc/self/fd/%d", program.Fd()), unix.R_OK) == nil
+}
+
 // memfdExec is MFD_EXEC (linux/memfd.h): from Linux 6.3 on a memfd may have to ask for it.
 const memfdExec = 0x10
 

@@ -29,12 +29,16 @@ func Stages() map[string]func() int {
 // runStage is what init and exec stage have in common: work carries the config out
 // and does not return but with an error, which is reported once, to the starter.
 func runStage(name string, work func(l link, c *config) error) int {
-	// A stage holds descriptors and memory of the host. Processes of the container
-	// with the same ids could otherwise look into it (CVE-2016-9962).
-	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	// Ids, capabilities, keyrings and filters are a thread's: all of it happens on this
 	// one, which is the one that calls exec.
 	runtime.LockOSThread()
+	// First of all, as the ids of a process that is not dumpable cannot be mapped.
+	if userns.AwaitMapping() != nil {
+		return codeSetup // nobody waits any longer
+	}
+	// A stage holds descriptors and memory of the host. Processes of the container
+	// with the same ids could otherwise look into it (CVE-2016-9962).
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	setName(name)
 	l, err := passedLink()
 	if err != nil {

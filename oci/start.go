@@ -142,6 +142,7 @@ func (b *beginning) start(complete func(pid int) (*config, error)) (*Started, er
 	}
 	cmd.Program = program
 	cmd.Env = stageEnv()
+	cmd.Early = cmd.Early && readable(program)
 	cmd.Session = true
 	b.aside.pass(cmd)
 	cmd.Files = append(cmd.Files, userns.File{Name: syncName, File: theirs})

@@ -58,6 +58,8 @@ func (n *namespaces) command() *userns.Command {
 	case n.mapping != nil:
 		cmd.Before = n.existing()
 		cmd.Mapping, cmd.BecomeRoot, cmd.Root = n.mapping, true, n.mapping.Root()
+		// Not where processes of others may be near, while it can be looked into.
+		cmd.Early = len(cmd.Before) == 0 && rootIsCaller(n.mapping)
 	case n.user != nil:
 		cmd.Before = n.existing()
 		cmd.Join, cmd.JoinFlags, cmd.BecomeRoot = n.user, unix.CLONE_NEWUSER, true
@@ -73,6 +75,13 @@ func (n *namespaces) command() *userns.Command {
 		}
 	}
 	return cmd
+}
+
+// rootIsCaller tells whether the caller is root in a user namespace that it makes.
+func rootIsCaller(m *userns.Mapping) bool {
+	uid, hasUID := userns.Inside(m.UIDs, uint32(os.Geteuid()))
+	gid, hasGID := userns.Inside(m.GIDs, uint32(os.Getegid()))
+	return hasUID && hasGID && uid == 0 && gid == 0
 }
 
 // existing are the namespaces to join, but for the user namespace.

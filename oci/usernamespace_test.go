@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/userns"
 )
 
 // The maps of the tests. In the user namespace of the test's starter 0 is the user, and
@@ -115,6 +116,29 @@ func TestUserNamespaceWithoutPaths(t *testing.T) {
 	c.mapped(nobodyMap)
 	must(t, os.Chmod(filepath.Dir(c.Rootfs), 0o700))
 	want(t, c.output(), "reached", "inside", "65534", "refused")
+}
+
+// The stage starts up while its ids are being mapped, where it has those of root and is
+// alone with its starter.
+func TestUserNamespaceEarly(t *testing.T) {
+	user, group := uint32(os.Geteuid()), uint32(os.Getegid())
+	maps := func(root, own uint32) []userns.IDMap { return []userns.IDMap{{Inside: root, Outside: own, Size: 1}} }
+	near := []userns.File{{Name: "ns-network", File: os.Stdin}}
+	for name, c := range map[string]struct {
+		namespaces namespaces
+		want       bool
+	}{
+		"same":         {namespaces{mapping: &userns.Mapping{UIDs: maps(0, user), GIDs: maps(0, group)}}, true},
+		"other root":   {namespaces{mapping: &userns.Mapping{UIDs: maps(0, user+1), GIDs: maps(0, group)}}, false},
+		"other group":  {namespaces{mapping: &userns.Mapping{UIDs: maps(0, user), GIDs: maps(0, group+1)}}, false},
+		"without root": {namespaces{mapping: &userns.Mapping{UIDs: maps(1000, user), GIDs: maps(1000, group)}}, false},
+		"not alone":    {namespaces{mapping: &userns.Mapping{UIDs: maps(0, user), GIDs: maps(0, group)}, joined: near}, false},
+		"none":         {namespaces{}, false},
+	} {
+		if got := c.namespaces.command().Early; got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }
 
 func TestUserNamespaceWithoutRoot(t *testing.T) {

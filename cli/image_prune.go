@@ -67,7 +67,7 @@ func runImagePrune(ctx context.Context, e *run.Engine, s *streams, o *imagePrune
 	if o.all {
 		warning = "WARNING! This will remove all images without at least one container associated to them."
 	}
-	if err := s.confirmPrune(ctx, o.force, "image prune", warning); err != nil {
+	if err := s.confirmPrune(ctx, o.wanted, o.force, "image prune", warning); err != nil {
 		return err
 	}
 	deleted, freed, err := e.PruneImages(ctx, o.all, o.wanted)

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/skiff-containers/skiff/run"
 	"github.com/spf13/cobra"
@@ -35,18 +33,10 @@ func newNetworkPrune(p *program) *cobra.Command {
 }
 
 func runNetworkPrune(ctx context.Context, e *run.Engine, s *streams, wanted map[string][]string, force bool) error {
-	if !force {
-		yes, err := s.confirm(ctx, "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ")
-		if err != nil {
-			return err
-		}
-		if !yes {
-			return fmt.Errorf("network prune has been cancelled")
-		}
+	if err := s.confirmPrune(ctx, wanted, force, "network prune", "WARNING! This will remove all custom networks not used by at least one container."); err != nil {
+		return err
 	}
 	removed, err := e.NetworkPrune(ctx, wanted)
-	if len(removed) > 0 {
-		fmt.Fprintf(s.data(), "Deleted Networks:\n%s\n\n", strings.Join(removed, "\n"))
-	}
+	s.printDeleted("Networks", removed)
 	return err
 }

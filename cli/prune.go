@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/docker/go-units"
 	"github.com/skiff-containers/skiff/run"
@@ -37,7 +38,7 @@ func newContainerPrune(p *program) *cobra.Command {
 }
 
 func runContainerPrune(ctx context.Context, e *run.Engine, s *streams, wanted map[string][]string, force bool) error {
-	if err := s.confirmPrune(ctx, force, "container prune", "WARNING! This will remove all stopped containers."); err != nil {
+	if err := s.confirmPrune(ctx, wanted, force, "container prune", "WARNING! This will remove all stopped containers."); err != nil {
 		return err
 	}
 	removed, bytes, err := e.Prune(ctx, wanted)
@@ -46,8 +47,14 @@ func runContainerPrune(ctx context.Context, e *run.Engine, s *streams, wanted ma
 	return err
 }
 
-// confirmPrune asks, unless that is forced; no is an error in Docker's words.
-func (s *streams) confirmPrune(ctx context.Context, force bool, what, warning string) error {
+// confirmPrune asks, unless that is forced; no is an error in Docker's words. A time in
+// the filters that is none is told before anything is asked or removed.
+func (s *streams) confirmPrune(ctx context.Context, wanted map[string][]string, force bool, what, warning string) error {
+	for _, until := range wanted["until"] {
+		if _, err := run.ParseTime(until, time.Now()); err != nil {
+			return fmt.Errorf("invalid filter %q: %w", "until="+until, err)
+		}
+	}
 	if force {
 		return nil
 	}

@@ -46,7 +46,7 @@ func runSystemPrune(ctx context.Context, e *run.Engine, s *streams, o *systemPru
 		images = "  - all images without at least one container associated to them\n"
 	}
 	warning := "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n" + images
-	if err := s.confirmPrune(ctx, o.force, "system prune", warning); err != nil {
+	if err := s.confirmPrune(ctx, o.wanted, o.force, "system prune", warning); err != nil {
 		return err
 	}
 	containers, written, failed := e.Prune(ctx, o.wanted)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -44,6 +45,9 @@ func exportTo(ctx context.Context, e *run.Engine, ref, path string) (err error) 
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("invalid output path: %q must be a regular file", path)
 	}
+	if folder := filepath.Dir(path); noFolder(folder) {
+		return fmt.Errorf("invalid output path: directory %q does not exist", folder)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return fmt.Errorf("invalid output path: %w", err)
@@ -58,4 +62,11 @@ func exportTo(ctx context.Context, e *run.Engine, ref, path string) (err error) 
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// noFolder tells whether nothing is at a path. What is there and cannot be used is
+// told by who uses it.
+func noFolder(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }

@@ -51,7 +51,7 @@ func hintOf(err error) string {
 	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrAmbiguousImage):
 		return "give more digits of the id, or the name"
 	case errors.Is(err, store.ErrNameTaken):
-		return "remove that container by skiff rm, or choose another --name"
+		return "remove that container by skiff rm, or choose another name"
 	}
 	return ""
 }

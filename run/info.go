@@ -20,9 +20,9 @@ import (
 // host lacks is told in Warnings.
 func (e *Engine) Info(ctx context.Context) (*Info, error) {
 	i := &Info{
-		DockerRootDir: e.Store.Root, LoggingDriver: "json-file", OSType: "linux", Architecture: runtime.GOARCH,
+		DockerRootDir: e.Store.Root, LoggingDriver: "json-file", OSType: "linux",
 		NCPU: runtime.NumCPU(), ServerVersion: e.Version().Version, Rootless: os.Geteuid() != 0,
-		OperatingSystem: operatingSystem(),
+		OperatingSystem: operatingSystem(), Swarm: Swarm{LocalNodeState: "inactive"},
 	}
 	if err := e.countContainers(ctx, i); err != nil {
 		return nil, err
@@ -74,6 +74,7 @@ func (i *Info) host() {
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
 		i.KernelVersion, i.Name = unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Nodename[:])
+		i.Architecture = unix.ByteSliceToString(name.Machine[:])
 	}
 	var memory unix.Sysinfo_t
 	if unix.Sysinfo(&memory) == nil {

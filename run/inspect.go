@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -92,10 +93,14 @@ func (e *Engine) InspectImage(ctx context.Context, text string) (*ImageInspect, 
 		return nil, err
 	}
 	i := &ImageInspect{
-		ID: img.ID, RepoTags: []string{}, RepoDigests: []string{}, Created: stamp(img.Created), Config: img.Config, Size: img.Size,
+		ID: img.ID, RepoTags: []string{}, RepoDigests: []string{}, Created: stamp(img.Created), Config: inspectImageConfig(img.Config), Size: img.Size,
 		RootFS: RootFS{Type: "layers", Layers: img.DiffIDs},
 	}
+	var tagged time.Time
 	for _, ref := range refs {
+		if named := e.namedAt(ref); named.After(tagged) {
+			tagged = named
+		}
 		if ref.Tag != "" {
 			i.RepoTags = append(i.RepoTags, ref.Familiar())
 		}
@@ -104,6 +109,7 @@ func (e *Engine) InspectImage(ctx context.Context, text string) (*ImageInspect, 
 			i.RepoDigests = append(i.RepoDigests, name)
 		}
 	}
+	i.Metadata.LastTagTime = stamp(tagged)
 	if driver, err := e.Store.Driver(); err == nil {
 		i.GraphDriver = GraphDriver{Name: driver, Data: map[string]string{"LowerDir": e.lowers(img.Layers)}}
 	}
@@ -114,6 +120,27 @@ func (e *Engine) InspectImage(ctx context.Context, text string) (*ImageInspect, 
 	return i, e.describe(img, i)
 }
 
+func inspectImageConfig(c store.ImageConfig) ImageInspectConfig {
+	return ImageInspectConfig{
+		ImageConfig: c, User: c.User, Env: c.Env, Cmd: c.Cmd, Volumes: c.Volumes,
+		WorkingDir: c.WorkingDir, Entrypoint: c.Entrypoint, Labels: c.Labels,
+	}
+}
+
+// namedAt is when a name was given to the image that it leads to; the zero time where
+// it went meanwhile. The file of a name is written anew each time.
+func (e *Engine) namedAt(ref store.Ref) time.Time {
+	path, err := e.Store.RefPath(ref)
+	if err != nil {
+		return time.Time{}
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
 // describe adds what only the config's blob has.
 func (e *Engine) describe(img *store.Image, i *ImageInspect) error {
 	data, err := e.Store.ReadBlob(img.ID, maxConfig)
@@ -121,13 +148,16 @@ func (e *Engine) describe(img *store.Image, i *ImageInspect) error {
 		return fmt.Errorf("inspecting image %s: %w", img.ID, err)
 	}
 	var config struct {
-		Author  string
-		History []struct{ Comment string }
+		Author        string
+		DockerVersion string `json:"docker_version"`
+		Config        struct{ OnBuild, Shell []string }
+		History       []struct{ Comment string }
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
 		return fmt.Errorf("inspecting image %s: %w", img.ID, err)
 	}
-	i.Author = config.Author
+	i.Author, i.DockerVersion = config.Author, config.DockerVersion
+	i.Config.OnBuild, i.Config.Shell = config.Config.OnBuild, config.Config.Shell
 	if n := len(config.History); n > 0 {
 		i.Comment = config.History[n-1].Comment
 	}

@@ -59,20 +59,43 @@ type GraphDriver struct {
 
 // ImageInspect is what `inspect` prints of an image: Docker's ImageInspect object.
 type ImageInspect struct {
-	ID           string `json:"Id"`
-	RepoTags     []string
-	RepoDigests  []string
-	Parent       string
-	Comment      string
-	Created      string
-	Author       string
-	Config       store.ImageConfig
-	Architecture string
-	Variant      string `json:",omitempty"`
-	Os           string
-	Size         int64
-	GraphDriver  GraphDriver
-	RootFS       RootFS
+	ID            string `json:"Id"`
+	RepoTags      []string
+	RepoDigests   []string
+	Parent        string
+	Comment       string
+	Created       string
+	DockerVersion string // of the docker that made it, or ""
+	Author        string
+	Config        ImageInspectConfig
+	Architecture  string
+	Variant       string `json:",omitempty"`
+	Os            string
+	Size          int64
+	GraphDriver   GraphDriver
+	RootFS        RootFS
+	Metadata      ImageMetadata
+}
+
+// ImageInspectConfig is an image's Config as inspect prints it: with the fields that
+// Docker has there whether set or not. Those of the store that are left out when
+// empty are declared once more, as they are not here.
+type ImageInspectConfig struct {
+	store.ImageConfig
+	User       string
+	Env        []string
+	Cmd        []string
+	Volumes    map[string]struct{}
+	WorkingDir string
+	Entrypoint []string
+	Labels     map[string]string
+	OnBuild    []string
+	Shell      []string `json:",omitempty"`
+}
+
+// ImageMetadata is what the store alone knows of an image.
+type ImageMetadata struct {
+	LastTagTime string // when it was last given a name here, by a pull too; the zero time without one
 }
 
 // RootFS lists the layers of an image, lowest first.
@@ -142,7 +165,7 @@ type Info struct {
 	KernelVersion     string
 	OperatingSystem   string
 	OSType            string
-	Architecture      string
+	Architecture      string // as uname -m has it: "x86_64", "aarch64"
 	NCPU              int
 	MemTotal          int64
 	Name              string // the host's
@@ -155,7 +178,14 @@ type Info struct {
 	GIDMap            []IDMap
 	NewuidmapPath     string
 	ConfigFile        string // docker's config.json as skiff reads it, or ""
+	Swarm             Swarm
 	Warnings          []string
+}
+
+// Swarm says that this is no node of a cluster, to programs that ask first.
+type Swarm struct {
+	LocalNodeState   string // "inactive"
+	ControlAvailable bool
 }
 
 // RuntimeInfo is an OCI runtime that this host has.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/skiff-containers/skiff/archive"
 	"github.com/skiff-containers/skiff/registry"
@@ -89,7 +91,18 @@ func (e *copyEnd) missing(path string, err error) error {
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("lstat %s: no such file or directory", path)
 	}
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+		err = failed.Err // whose path is the same again
+	}
 	return fmt.Errorf("opening %s: %w", path, err)
+}
+
+// unreachable explains that nothing can be made at a path.
+func (e *copyEnd) unreachable(path string, err error) error {
+	if e.name == "" && errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("invalid output path: directory %q does not exist", filepath.Dir(path))
+	}
+	return e.missing(path, err)
 }
 
 // openEnds opens both ends. Two containers that do not run are locked in the order of
@@ -210,14 +223,14 @@ func (c *copying) between() (int64, error) {
 	}
 	at, err := c.to.files.Place(o.To.Path)
 	if err != nil {
-		return 0, c.to.missing(o.To.Path, err)
+		return 0, c.to.unreachable(o.To.Path, err)
 	}
 	if at.Exists && !at.IsDir() && !at.Mode.IsRegular() {
 		return 0, fmt.Errorf("destination %q must be a directory or a regular file", o.To.Path)
 	}
 	into, name, err := archive.Plan(source, at, o.To.Path)
 	if err != nil {
-		return 0, err
+		return 0, c.failed(err)
 	}
 	stream, sink := io.Pipe()
 	type outcome struct {

@@ -96,7 +96,11 @@ func parseLog(driver string, options []string) (store.LogConfig, error) {
 			return c, fmt.Errorf("parsing log option %q: not KEY=VALUE", option)
 		}
 		if c.Type == "none" || key != "max-size" && key != "max-file" {
-			return c, fmt.Errorf("unknown log opt %q for %s log driver", key, c.Type)
+			refused := &userns.HostError{What: fmt.Sprintf("unknown log opt %q for %s log driver", key, c.Type), Hint: "json-file has max-size and max-file"}
+			if c.Type == "none" {
+				refused.Hint = "it keeps nothing and has no options"
+			}
+			return c, refused
 		}
 		if err := checkLogOption(key, value); err != nil {
 			return c, err

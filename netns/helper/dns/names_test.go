@@ -201,8 +201,8 @@ func TestHostNames(t *testing.T) {
 // A name is there as soon as its container is, and gone with it.
 func TestNamesComeAndGo(t *testing.T) {
 	t.Parallel()
-	serveFake(t, nil, "127.1.0.4", func(q dnsmessage.Message, _ bool) [][]byte { return [][]byte{address(q, dnsmessage.RCodeNameError)} })
-	l := newLab(t, "127.1.0.4")
+	serveFake(t, nil, "127.1.0.5", func(q dnsmessage.Message, _ bool) [][]byte { return [][]byte{address(q, dnsmessage.RCodeNameError)} })
+	l := newLab(t, "127.1.0.5")
 	b := l.connect("asker", "one", nil)
 	for i := range 50 {
 		m := l.put("web", nil, fmt.Sprintf("one=10.90.1.%d", i))

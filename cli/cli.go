@@ -91,7 +91,7 @@ func (p *program) engine() (*run.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run.Engine{Store: s, Notice: p.notice, Runtime: cmp.Or(p.runtime, os.Getenv("SKIFF_RUNTIME"))}, nil
+	return &run.Engine{Store: s, Notice: p.note, Runtime: cmp.Or(p.runtime, os.Getenv("SKIFF_RUNTIME"))}, nil
 }
 
 // recoverPanic turns a panic into one sentence; --debug adds the stack.
@@ -106,9 +106,6 @@ func (p *program) recoverPanic(code *int) {
 		p.talk().Write(debug.Stack())
 	}
 }
-
-// notice tells the user something that is no error.
-func (p *program) notice(text string) { p.note(text) }
 
 // report prints an error, each part of a joined one on a line of its own, and the
 // hint that belongs to it.

@@ -42,7 +42,7 @@ func (p *program) dockerConfig() *dockerConfig {
 		err = json.Unmarshal(text, p.config)
 	}
 	if err != nil {
-		p.notice(fmt.Sprintf("ignoring %q: %v", path, err))
+		p.note(fmt.Sprintf("ignoring %q: %v", path, err))
 		p.config = &dockerConfig{}
 	}
 	return p.config

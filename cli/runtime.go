@@ -141,7 +141,7 @@ func (f *runtimeFlags) record(level, message string) {
 	}
 	file, err := os.OpenFile(f.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
-		f.p.notice(fmt.Sprintf("opening the log: %v", err))
+		f.p.note(fmt.Sprintf("opening the log: %v", err))
 		return
 	}
 	defer file.Close()

@@ -17,8 +17,9 @@ PACKAGES    := $(MODULE)/...
 
 export CGO_ENABLED = 0
 export PATH := $(PATH):$(patsubst %/,%,$(dir $(GO)))
-# A clone that belongs to somebody else would be refused by git's stamping.
-export GOFLAGS += -buildvcs=false
+# A clone that belongs to somebody else would be refused by git's stamping. Paths
+# are trimmed everywhere, so that builds, lint and tests share what they compile.
+export GOFLAGS += -buildvcs=false -trimpath
 
 .PHONY: build
 build: bin/skiff ## build bin/skiff, static, with the shim's small program inside
@@ -26,18 +27,18 @@ build: bin/skiff ## build bin/skiff, static, with the shim's small program insid
 .PHONY: bin/skiff
 bin/skiff:
 	@SHIM_ARCH=$(ARCH) $(GO) generate ./conmon/program
-	GOARCH=$(ARCH) $(GO) build -trimpath -tags skiff_embed -ldflags '$(LDFLAGS)' -o $@ .
+	GOARCH=$(ARCH) $(GO) build -tags skiff_embed -ldflags '$(LDFLAGS)' -o $@ .
 
 # What `go build` and `go install` give: the shim is the main program again.
 .PHONY: bin/plain/skiff
 bin/plain/skiff:
-	GOARCH=$(ARCH) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
+	GOARCH=$(ARCH) $(GO) build -ldflags '$(LDFLAGS)' -o $@ .
 
 .PHONY: cross
 cross: ## build dist/<arch>/skiff for linux/amd64 and linux/arm64
 	@for arch in amd64 arm64; do \
 		SHIM_ARCH=$$arch $(GO) generate ./conmon/program && \
-		GOARCH=$$arch $(GO) build -trimpath -tags skiff_embed -ldflags '$(LDFLAGS)' -o dist/$$arch/skiff . || exit 1; \
+		GOARCH=$$arch $(GO) build -tags skiff_embed -ldflags '$(LDFLAGS)' -o dist/$$arch/skiff . || exit 1; \
 		echo dist/$$arch/skiff; \
 	done
 

@@ -29,7 +29,9 @@ type record struct {
 	Created time.Time       `json:"created"`
 	Owner   string          `json:"owner"`
 	Process store.ProcessID `json:"process"`
-	Group   *groupRecord    `json:"cgroup,omitempty"`
+	// Creating says that create is still at work: the first process may have the host's root.
+	Creating bool         `json:"creating,omitempty"`
+	Group    *groupRecord `json:"cgroup,omitempty"`
 	// Shared says that the mounts lie in the runtime's own namespace and are to be undone.
 	Shared bool `json:"sharedMounts,omitempty"`
 	// Notify says that the filter has a listener.

@@ -92,7 +92,7 @@ func (r *Runtime) create(o *CreateOptions) (c *Container, started *oci.Started, 
 	if err != nil {
 		return nil, nil, err
 	}
-	c = &Container{runtime: r, spec: spec, record: record{ID: o.ID, Bundle: bundle, Rootfs: rootfs, Created: time.Now().UTC(), Owner: o.Owner,
+	c = &Container{runtime: r, spec: spec, record: record{ID: o.ID, Creating: true, Bundle: bundle, Rootfs: rootfs, Created: time.Now().UTC(), Owner: o.Owner,
 		Shared: !ownMounts(spec), Notify: filter.Notify}}
 	unlock, err := r.reserve(o.ID)
 	if err != nil {
@@ -191,6 +191,10 @@ func (c *Container) launch(o *CreateOptions, filter *seccomp.Filter) (*oci.Start
 	}
 	started, err := l.Start()
 	if err != nil {
+		return nil, err
+	}
+	c.record.Creating = false
+	if err := c.save(); err != nil {
 		return nil, err
 	}
 	return started, o.handOver(started, c.record.Process.PID)

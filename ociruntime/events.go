@@ -85,7 +85,7 @@ func (r *Runtime) Stats(id string) (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.require("measure", specs.StateCreated, specs.StateRunning, Paused); err != nil {
+	if _, err := c.require("measure", specs.StateCreating, specs.StateCreated, specs.StateRunning, Paused); err != nil {
 		return nil, err
 	}
 	m, err := c.needGroup("measure")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -63,6 +64,39 @@ func TestHooks(t *testing.T) {
 		if s.Status != status || s.ID != "test" || s.Bundle != c.bundle || (s.Pid == pid) == (status == specs.StateStopped) {
 			t.Errorf("%s was told %s", word, data)
 		}
+	}
+}
+
+// While a container is being created nothing is executed in it: until its root is changed its first
+// process has the host's.
+func TestExecWhileCreating(t *testing.T) {
+	c := newContainer(t, "exec sleep 1000")
+	asked, answered := c.path("asked"), c.path("answered")
+	wait := fmt.Sprintf("echo >%s; until test -e %s; do sleep 0.01; done", asked, answered)
+	c.spec.Hooks = &specs.Hooks{CreateRuntime: hooks(wait)}
+	c.write()
+	created := make(chan error, 1)
+	go func() { created <- c.runtime.Create(&c.options) }()
+	t.Cleanup(func() { os.WriteFile(answered, nil, 0o600) })
+	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		if _, err := os.Stat(asked); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the hook was not run")
+		}
+	}
+	c.status(specs.StateCreating)
+	if code, err := c.exec(ExecOptions{}, "true"); err == nil || !strings.Contains(err.Error(), "it is creating") {
+		t.Errorf("it was executed and ended with %d, %v", code, err)
+	}
+	must(t, os.WriteFile(answered, nil, 0o600))
+	must(t, <-created)
+	c.status(specs.StateCreated)
+	code, err := c.exec(ExecOptions{}, "true")
+	must(t, err)
+	if code != 0 {
+		t.Errorf("exec in a created container: exit code %d", code)
 	}
 }
 

@@ -37,7 +37,7 @@ func (r *Runtime) Kill(id string, signal unix.Signal, all bool) error {
 	if all {
 		return c.killAll(signal)
 	}
-	status, err := c.require("kill", specs.StateCreated, specs.StateRunning, Paused)
+	status, err := c.require("kill", specs.StateCreating, specs.StateCreated, specs.StateRunning, Paused)
 	if err != nil {
 		return err
 	}

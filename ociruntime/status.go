@@ -51,6 +51,9 @@ func (c *Container) status() (specs.ContainerState, error) {
 		return specs.StateStopped, nil
 	}
 	pidfd.Close()
+	if c.record.Creating {
+		return specs.StateCreating, nil
+	}
 	waiting, err := c.waiting()
 	switch {
 	case err != nil:

@@ -16,7 +16,7 @@ func (r *Runtime) Update(id string, change func(*specs.LinuxResources) error) er
 		return err
 	}
 	defer unlock()
-	if _, err := c.require("update", specs.StateCreated, specs.StateRunning, Paused); err != nil {
+	if _, err := c.require("update", specs.StateCreating, specs.StateCreated, specs.StateRunning, Paused); err != nil {
 		return err
 	}
 	spec, err := c.config()

@@ -59,7 +59,7 @@ func (r *Runtime) Kill(id string, signal unix.Signal, all bool) error {
 }
 
 // killAll signals every process in the container's control group. Where it has none,
-// those that share the PID namespace of the first.
+// those of the PID namespace that was made for it.
 func (c *Container) killAll(signal unix.Signal) error {
 	pids, err := c.processes()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -202,5 +203,38 @@ func TestWarnings(t *testing.T) {
 	c.prints("ran")
 	if text := fmt.Sprint(c.warned); !strings.Contains(text, `capability "CAP_TEST" cannot be granted here`) || !strings.Contains(text, "SELinux mount label") {
 		t.Errorf("warned %q", c.warned)
+	}
+}
+
+// Where there is no control group, the end of a container that has joined another one's PID
+// namespace ends nothing of the other one's.
+func TestJoinedPIDNamespaceIsSpared(t *testing.T) {
+	c := newContainer(t, "exec sleep 1000")
+	c.runtime.NoCgroups = true
+	c.create()
+	must(t, c.runtime.Start("test"))
+	other := c.status(specs.StateRunning).Pid
+	for i, n := range c.spec.Linux.Namespaces {
+		file := map[specs.LinuxNamespaceType]string{specs.PIDNamespace: "pid", specs.UserNamespace: "user"}[n.Type]
+		if file != "" {
+			c.spec.Linux.Namespaces[i].Path = fmt.Sprintf("/proc/%d/ns/%s", other, file)
+		}
+	}
+	c.spec.Linux.UIDMappings, c.spec.Linux.GIDMappings = nil, nil
+	c.write()
+	o := c.options
+	o.ID = "second"
+	started, err := c.runtime.Run(&o)
+	must(t, err)
+	end := func() error { defer started.Process.Wait(); return c.runtime.Delete("second", true) }
+	t.Cleanup(func() { end() })
+	second, err := c.runtime.Open("second")
+	must(t, err)
+	if pids, err := c.runtime.Processes("second"); err != nil || !slices.Equal(pids, []int{second.record.Process.PID}) {
+		t.Errorf("it has %v, %v; its own is %d, the other's %d", pids, err, second.record.Process.PID, other)
+	}
+	must(t, end())
+	if code, err := c.exec(ExecOptions{}, "true"); err != nil || code != 0 {
+		t.Errorf("exec in the other one: %d, %v", code, err)
 	}
 }

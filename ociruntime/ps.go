@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,6 +33,15 @@ func (c *Container) processes() ([]int, error) {
 		return nil, err
 	}
 	defer pidfd.Close()
+	spec, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range spec.Linux.Namespaces {
+		if n.Type == specs.PIDNamespace && n.Path != "" {
+			return []int{c.record.Process.PID}, nil // which of the others there are this container's nobody knows
+		}
+	}
 	return sharing(c.record.Process.PID)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/skiff-containers/skiff/oci"
 	"golang.org/x/sys/unix"
@@ -71,23 +72,27 @@ func (c *Container) end() error {
 		if err := c.killAll(unix.SIGKILL); err != nil {
 			return err
 		}
-		return c.record.Process.KillAndWait(endLimit)
-	}
-	// The first process has ended, and with it all of its PID namespace. Without one of its
-	// own others may be left.
-	pids, err := c.processes()
-	if err != nil || len(pids) == 0 {
-		return err
-	}
-	if err := c.killAll(unix.SIGKILL); err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(endLimit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if pids, err = c.processes(); err != nil || len(pids) == 0 {
+		if err := c.record.Process.KillAndWait(endLimit); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("deleting container %q: processes %v do not end", c.record.ID, pids)
+	// The first process has ended, and with it all of its PID namespace. Without one of its
+	// own others may be left, and may start more for as long as they are not frozen.
+	for deadline := time.Now().Add(endLimit); ; time.Sleep(5 * time.Millisecond) {
+		pids, err := c.processes()
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("deleting container %q: processes %v do not end", c.record.ID, pids)
+		}
+		if m, err := c.group(); err == nil && m != nil {
+			m.Freeze(cgroups.Frozen) // without a freezer the next round may find more
+		}
+		if err := c.killAll(unix.SIGKILL); err != nil { // and thaws them
+			return err
+		}
+	}
 }
 
 // remove takes away what create made on the host.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -237,4 +238,24 @@ func TestJoinedPIDNamespaceIsSpared(t *testing.T) {
 	if code, err := c.exec(ExecOptions{}, "true"); err != nil || code != 0 {
 		t.Errorf("exec in the other one: %d, %v", code, err)
 	}
+}
+
+// Processes that start others faster than they are killed are deleted with their container,
+// also where no PID namespace ends with the first.
+func TestDeleteOfForkers(t *testing.T) {
+	c := newContainer(t, "again() { true; again & exit; }", "again & again & again & exec sleep 1000")
+	drop(c.spec, specs.PIDNamespace)
+	c.create()
+	must(t, c.runtime.Start("test"))
+	opened, err := c.runtime.Open("test")
+	must(t, err)
+	if m, err := opened.group(); err != nil || m == nil || !m.Exists() {
+		t.Skip("no control group for this user")
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		if pids, err := opened.processes(); err == nil && len(pids) > 3 || time.Now().After(end) {
+			break
+		}
+	}
+	must(t, c.runtime.Delete("test", true))
 }

@@ -129,14 +129,32 @@ func (r *Runtime) reserve(id string) (unlock func(), err error) {
 	if err := os.MkdirAll(r.Root, 0o711); err != nil {
 		return nil, fmt.Errorf("making the folder of containers: %w", err)
 	}
-	err = os.Mkdir(r.folder(id), 0o700)
-	if errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("container %q: %w", id, ErrExists)
+	for {
+		err := os.Mkdir(r.folder(id), 0o700)
+		if errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("container %q: %w", id, ErrExists)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("making the container's folder: %w", err)
+		}
+		unlock, err := r.lock(id)
+		if errors.Is(err, ErrNotFound) {
+			continue // a delete with force came between
+		}
+		if err != nil {
+			return nil, err
+		}
+		// ... and a further create may have come after that one, and have got the lock first.
+		entries, err := os.ReadDir(r.folder(id))
+		if err == nil && len(entries) > 0 {
+			err = fmt.Errorf("container %q: %w", id, ErrExists)
+		}
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		return unlock, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("making the container's folder: %w", err)
-	}
-	return r.lock(id)
 }
 
 // write puts down what later commands need, before there is a process.

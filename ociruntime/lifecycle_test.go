@@ -259,3 +259,61 @@ func TestDeleteOfForkers(t *testing.T) {
 	}
 	must(t, c.runtime.Delete("test", true))
 }
+
+// A container's folder is one create's alone, whatever is deleted at the same time.
+func TestCreateBesideDelete(t *testing.T) {
+	t.Parallel()
+	r := &Runtime{Root: filepath.Join(t.TempDir(), "runtime")}
+	stop, results := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				results <- nil
+				return
+			default:
+			}
+			if err := r.Delete("test", true); err != nil {
+				results <- err
+				return
+			}
+		}
+	}()
+	const creates = 4
+	for range creates {
+		go func() {
+			var err error
+			for range 2000 {
+				var unlock func()
+				if unlock, err = r.reserve("test"); errors.Is(err, ErrExists) {
+					err = nil
+					continue
+				}
+				if err != nil {
+					break
+				}
+				config := filepath.Join(r.folder("test"), fileConfig)
+				_, err = os.Lstat(config)
+				if err == nil {
+					err = errors.New("two have created it")
+				} else {
+					err = os.WriteFile(config, nil, 0o600)
+				}
+				unlock()
+				if err != nil {
+					break
+				}
+			}
+			results <- err
+		}()
+	}
+	for range creates {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	if err := <-results; err != nil {
+		t.Error(err)
+	}
+}

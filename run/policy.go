@@ -76,15 +76,11 @@ func live(setup *conmon.Setup, r *store.Record) (err error) {
 	}
 	setup.Restart, setup.PidFile = r.HostConfig.RestartPolicy, r.HostConfig.PidFile
 	setup.StopSignal, _ = stopSignal(r, "")
-	for kind, mode := range map[specs.LinuxNamespaceType]string{
-		specs.NetworkNamespace: r.HostConfig.NetworkMode, specs.IPCNamespace: r.HostConfig.IpcMode, specs.PIDNamespace: r.HostConfig.PidMode,
-	} {
-		if id, shared := strings.CutPrefix(mode, "container:"); shared {
-			if setup.Joined == nil {
-				setup.Joined = map[specs.LinuxNamespaceType]string{}
-			}
-			setup.Joined[kind] = id
+	for _, p := range peersOf(&r.HostConfig) {
+		if setup.Joined == nil {
+			setup.Joined = map[specs.LinuxNamespaceType]string{}
 		}
+		setup.Joined[p.kind] = p.id
 	}
 	setup.StopTimeout = stopTimeout(r, nil)
 	setup.Health, setup.Timeout = healthSetup(r.Config.Healthcheck), time.Duration(r.Config.Timeout)*time.Second

@@ -1,6 +1,7 @@
 package conmon
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -219,8 +220,10 @@ func (s *shim) isLast(n unix.Signal) bool {
 	return n == unix.SIGKILL || n == unix.SIGTERM || n == unix.SIGINT || n == unix.SIGQUIT || int(n) == s.setup.StopSignal
 }
 
-// rejoin makes the namespaces of other containers lead to those that they have now.
+// rejoin makes the namespaces of other containers lead to those that they have now, by
+// the numbers of processes: [shim.stillJoined] tells whether those meant the same ones.
 func (s *shim) rejoin(spec *specs.Spec) error {
+	s.joined = nil
 	for i := range spec.Linux.Namespaces {
 		n := &spec.Linux.Namespaces[i]
 		id := s.setup.Joined[n.Type]
@@ -239,6 +242,24 @@ func (s *shim) rejoin(spec *specs.Spec) error {
 			return fmt.Errorf("joining the %s namespace of container %.12s, which does not run", n.Type, id)
 		}
 		n.Path = fmt.Sprintf("/proc/%d/ns/%s", state.Init.PID, namespaceFile(n.Type))
+		s.joined = append(s.joined, state.Init)
+	}
+	return nil
+}
+
+// stillJoined refuses namespaces that were opened by the numbers of processes of which one
+// has ended since: the number may have come to mean another one. Until now nothing was
+// executed in them.
+func (s *shim) stillJoined() error {
+	for _, init := range s.joined {
+		pidfd, err := init.Open()
+		if err != nil {
+			return err
+		}
+		if pidfd == nil {
+			return errors.New("joining the namespaces of a container that has just ended")
+		}
+		pidfd.Close()
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -209,5 +210,24 @@ func TestContainerIsUpAllTheTime(t *testing.T) {
 		if !state.Up() {
 			t.Fatalf("%+v", state)
 		}
+	}
+}
+
+// The number of a process that has ended may lead to another one's namespaces.
+func TestNamespacesOfAnEndedProcessAreNotJoined(t *testing.T) {
+	t.Parallel()
+	owner := exec.Command("sleep", "1000")
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id, err := store.Identify(owner.Process.Pid)
+	owner.Process.Kill()
+	owner.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shim{setup: Setup{Dir: t.TempDir()}, joined: []store.ProcessID{id}}
+	if err := s.identify(&life{}, os.Getpid()); err == nil || !strings.Contains(err.Error(), "has just ended") {
+		t.Errorf("%v", err)
 	}
 }

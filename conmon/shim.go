@@ -53,7 +53,8 @@ type shim struct {
 	network  *network // nil: none, or the host's
 	listener *listener
 	policy   policy
-	state    store.State // the main goroutine's
+	state    store.State       // the main goroutine's
+	joined   []store.ProcessID // whose namespaces the first process of a further life has
 
 	mu       sync.Mutex
 	now      *life                   // nil where no first process runs
@@ -408,6 +409,9 @@ func (s *shim) signalFirst(l *life, n unix.Signal) error {
 // to end. Only a parent-death signal covers the time before, and a set-id program
 // would be free of that.
 func (s *shim) identify(l *life, pid int) error {
+	if err := s.stillJoined(); err != nil {
+		return err
+	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return fmt.Errorf("opening process %d: %w", pid, err)

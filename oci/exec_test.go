@@ -2,6 +2,8 @@ package oci
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -123,5 +125,21 @@ func TestExecInNoContainer(t *testing.T) {
 	}
 	if _, err := parsePid("pos:\t0\n"); err == nil {
 		t.Error("no pidfd, and no error")
+	}
+}
+
+// The number of a process that has ended may be that of one of the host's.
+func TestExecInAnEndedContainer(t *testing.T) {
+	t.Parallel()
+	ended := exec.Command("sleep", "1000")
+	must(t, ended.Start())
+	fd, err := unix.PidfdOpen(ended.Process.Pid, 0)
+	ended.Process.Kill()
+	ended.Wait()
+	must(t, err)
+	pidfd := os.NewFile(uintptr(fd), "pidfd")
+	defer pidfd.Close()
+	if flags, err := toJoin(pidfd, os.Getpid()); err != unix.ESRCH {
+		t.Errorf("%#x, %v", flags, err)
 	}
 }

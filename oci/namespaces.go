@@ -182,6 +182,27 @@ func different(pid int) (flags int, err error) {
 	return flags, nil
 }
 
+// toJoin returns the flags of the namespaces in which the process of a pidfd, which has
+// that number, lives and this one does not.
+func toJoin(pidfd *os.File, pid int) (flags int, err error) {
+	flags, err = different(pid)
+	if err != nil || flags != 0 {
+		return flags, err // to join those of a process that has ended fails
+	}
+	// Had the process ended, its number could be that of one which lives here, and the host
+	// would be taken for the container.
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == nil && n > 0:
+			err = unix.ESRCH
+		}
+		return 0, err
+	}
+}
+
 // pidOf returns the process id behind a pidfd, as the caller's /proc tells it
 // (pidfd_open(2)). By the time it is used the process may have ended; what the
 // pidfd itself is used for then fails with ESRCH.

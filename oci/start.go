@@ -75,7 +75,7 @@ func (e *Exec) Start() (*Started, error) {
 		return nil, asError(err)
 	}
 	process.SetGroups = !e.KeepGroups && setgroupsAllowed(pid)
-	flags, err := different(pid)
+	flags, err := toJoin(e.Init, pid)
 	if err != nil {
 		return nil, asError(notRunning(err))
 	}

@@ -95,8 +95,8 @@ func (c *Container) config() (*specs.Spec, error) {
 	return c.spec, nil
 }
 
-// lock makes this the only command that changes the container. Hooks run while it is
-// held, so commands that only look, or send signals, do without.
+// lock makes this the only command that changes the container. The hooks of create run while
+// it is held, so commands that only look, or send signals, do without.
 func (r *Runtime) lock(id string) (unlock func(), err error) {
 	if err := checkID(id); err != nil {
 		return nil, err

@@ -71,32 +71,67 @@ func TestHooks(t *testing.T) {
 // process has the host's.
 func TestExecWhileCreating(t *testing.T) {
 	c := newContainer(t, "exec sleep 1000")
-	asked, answered := c.path("asked"), c.path("answered")
-	wait := fmt.Sprintf("echo >%s; until test -e %s; do sleep 0.01; done", asked, answered)
-	c.spec.Hooks = &specs.Hooks{CreateRuntime: hooks(wait)}
+	hook, goOn := c.holdingHook()
+	c.spec.Hooks = &specs.Hooks{CreateRuntime: hook}
 	c.write()
 	created := make(chan error, 1)
 	go func() { created <- c.runtime.Create(&c.options) }()
-	t.Cleanup(func() { os.WriteFile(answered, nil, 0o600) })
-	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
-		if _, err := os.Stat(asked); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the hook was not run")
-		}
-	}
+	c.awaitHook()
 	c.status(specs.StateCreating)
 	if code, err := c.exec(ExecOptions{}, "true"); err == nil || !strings.Contains(err.Error(), "it is creating") {
 		t.Errorf("it was executed and ended with %d, %v", code, err)
 	}
-	must(t, os.WriteFile(answered, nil, 0o600))
+	goOn()
 	must(t, <-created)
 	c.status(specs.StateCreated)
 	code, err := c.exec(ExecOptions{}, "true")
 	must(t, err)
 	if code != 0 {
 		t.Errorf("exec in a created container: exit code %d", code)
+	}
+}
+
+// A hook of a container that runs may call the runtime, and need not wait for itself.
+func TestPoststartHookCallsTheRuntime(t *testing.T) {
+	c := newContainer(t, "exec sleep 1000")
+	hook, goOn := c.holdingHook()
+	c.spec.Hooks = &specs.Hooks{Poststart: hook}
+	c.create()
+	started := make(chan error, 1)
+	go func() { started <- c.runtime.Start("test") }()
+	c.awaitHook()
+	deleted := make(chan error, 1)
+	go func() { deleted <- c.runtime.Delete("test", false) }()
+	select {
+	case err := <-deleted:
+		if err == nil || !strings.Contains(err.Error(), "it is running") {
+			t.Errorf("deleting: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("delete waits for the hook")
+	}
+	goOn()
+	must(t, <-started)
+}
+
+// holdingHook is a hook that does not end before goOn is called.
+func (c *container) holdingHook() (hook []specs.Hook, goOn func()) {
+	answered := c.path("answered")
+	goOn = func() { os.WriteFile(answered, nil, 0o600) }
+	c.t.Cleanup(goOn)
+	return hooks(fmt.Sprintf("echo >%s; until test -e %s; do sleep 0.01; done", c.path("asked"), answered)), goOn
+}
+
+// awaitHook waits until that hook is run.
+func (c *container) awaitHook() {
+	c.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		if _, err := os.Stat(c.path("asked")); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			c.t.Fatal("the hook was not run")
+		}
 	}
 }
 

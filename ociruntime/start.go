@@ -17,8 +17,12 @@ func (r *Runtime) Start(id string) error {
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	return c.start()
+	err = c.start()
+	unlock() // the container runs, and its hooks may call the runtime
+	if err != nil {
+		return err
+	}
+	return c.poststart()
 }
 
 func (c *Container) start() error {
@@ -45,6 +49,12 @@ func (c *Container) start() error {
 		err = oci.Release(conn)
 	}
 	os.Remove(c.path(fileStart))
+	return err
+}
+
+// poststart runs the hooks of a container that was started.
+func (c *Container) poststart() error {
+	spec, err := c.config()
 	if err != nil {
 		return err
 	}

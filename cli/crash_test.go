@@ -169,11 +169,19 @@ func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Pro
 	}
 }
 
+// nothingLeft waits for the end of all processes, as some go on for a moment without the command
+// that had started them, and keep what is theirs from being swept until then.
 func (v *victims) nothingLeft(what string) {
 	var left []string
 	for end := time.Now().Add(patience / 3); ; time.Sleep(5 * time.Millisecond) {
 		if left = remains(v.store()); len(left) == 0 {
 			return
+		}
+		if len(processesOf(v.store())) == 0 {
+			v.must(what, "ps", "-aq") // the next command sweeps
+			if left = remains(v.store()); len(left) == 0 {
+				return
+			}
 		}
 		if time.Now().After(end) {
 			v.Fatalf("%s: left behind:\n%s", what, strings.Join(left, "\n"))

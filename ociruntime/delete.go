@@ -35,7 +35,7 @@ func (r *Runtime) Delete(id string, force bool) error {
 		return err
 	}
 	if !force {
-		if _, err := c.require("delete", specs.StateStopped, specs.StateCreating, specs.StateCreated); err != nil {
+		if _, err := c.require("delete", specs.StateStopped, specs.StateCreated, specs.StateCreating); err != nil {
 			return err
 		}
 	}

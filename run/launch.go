@@ -59,7 +59,7 @@ func (e *Engine) launchBy(shim *conmon.Shim, n *networking, c *store.Container, 
 	if n != nil || !state.StartedAt.IsZero() || !r.HostConfig.AutoRemove {
 		// The host's resolver and hosts may have changed since the files were made.
 		if err := e.join(c, r); err != nil {
-			return nil, fmt.Errorf("starting container %q: %w", r.Name, err)
+			return nil, err
 		}
 	}
 	stillThere, err := e.joinPeers(c, r)

@@ -71,6 +71,12 @@ func copyOperands(o *run.CopyOptions, s *streams, source, destination string) er
 	if o.From.Container == "" && o.To.Container == "" {
 		return errors.New("must specify at least one container source")
 	}
+	for _, end := range []run.CopyEnd{o.From, o.To} {
+		// A variable that is empty must not mean the whole of a container.
+		if end.Container != "" && end.Path == "" {
+			return &hinted{fmt.Errorf("no path after the colon of %q", end.Container+":"), end.Container + ":/ is the container's root directory"}
+		}
+	}
 	if source == "-" {
 		o.From = run.CopyEnd{Stream: s.In}
 	}

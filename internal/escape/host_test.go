@@ -248,7 +248,7 @@ func leftovers() string {
 		return "containers " + strings.Join(all, " ")
 	}
 	left := ""
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if left = processes(); left == "" {
 			return ""
 		}

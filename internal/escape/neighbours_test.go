@@ -120,8 +120,8 @@ func connectAbstract(args []string) error {
 // Shared memory, semaphores and queues are each container's own.
 func TestMemoryOfOthers(t *testing.T) {
 	t.Parallel()
-	const key = 0x736b6966
-	id, err := unix.SysvShmGet(key, 4096, unix.IPC_CREAT|0o600)
+	key := 0x73000000 | os.Getpid() // all of the host's processes share these numbers
+	id, err := unix.SysvShmGet(key, 4096, unix.IPC_CREAT|unix.IPC_EXCL|0o600)
 	if err != nil {
 		t.Skip("no shared memory can be had here:", err)
 	}

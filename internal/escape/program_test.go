@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +65,7 @@ func bait(t *testing.T, dir string) {
 // catch shows the bait until the attacker has the program.
 func catch(t *testing.T, show func(), output func() string) {
 	t.Helper()
-	for range 200 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		show()
 		if strings.Contains(output(), "caught") {
 			return

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,8 @@ func TestStageOfExecCannotBeEntered(t *testing.T) {
 	t.Parallel()
 	name := background(t, nil, "stage")
 	path := "PATH=" + strings.Repeat("/0:", 40000) + "/bin"
-	for range 20 {
+	met := func() bool { return strings.Contains(skiff("logs", name).all, "meeting") }
+	for n, end := 0, time.Now().Add(patience); n < 20 || !met() && time.Now().Before(end); n++ {
 		if o := skiff("exec", "-e", path, name, "true"); o.code != 0 {
 			t.Fatal(o.all)
 		}
@@ -42,7 +44,9 @@ func enterStage([]string) error {
 			if !isStage(dir) {
 				continue
 			}
-			met++
+			if met++; met == 1 {
+				fmt.Println("meeting them")
+			}
 			enter(dir)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -230,4 +231,40 @@ func TestNamespacesOfAnEndedProcessAreNotJoined(t *testing.T) {
 	if err := s.identify(&life{}, os.Getpid()); err == nil || !strings.Contains(err.Error(), "has just ended") {
 		t.Errorf("%v", err)
 	}
+}
+
+// Without a PID namespace that ends with the first process, what exec has started ends with it too,
+// and does not keep the next life from mounting the root.
+func TestExecsEndBeforeTheNextLife(t *testing.T) {
+	t.Parallel()
+	c := create(t, "exec sleep 1000", func(spec *specs.Spec, s *Setup) {
+		restarting("on-failure", 1)(spec, s)
+		spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace })
+		spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Type == "proc" })
+	})
+	c.start(t, [3]*os.File{}).Close()
+	process := &specs.Process{Args: []string{"/bin/sh", "-c", "sleep 1000 & exec sleep 1000"}, Env: []string{"PATH=/bin"}, Cwd: "/"}
+	session, err := execIn(c, ExecRequest{Process: process, Detach: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session.Close()
+	state, err := c.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Init.KillAndWait(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	state = c.stateIs(t, func(s *store.State) bool {
+		return s.Status == store.Running && s.RestartCount == 1 || s.Status == store.Exited
+	})
+	if state.Status != store.Running {
+		t.Fatalf("%+v", state)
+	}
+	until(t, "nothing is listed", func() bool { return len(c.execs(t)) == 0 })
+	if err := state.Init.KillAndWait(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	c.stateIs(t, func(s *store.State) bool { return s.Status == store.Exited })
 }

@@ -19,10 +19,11 @@ const sendLimit = 10 * time.Second
 // finish is the end of a life, whose first process has exited. It comes back with the
 // next one, or with nil where the container has ended for good.
 func (s *shim) finish(l *life, status unix.WaitStatus) (next *life) {
+	l.health.end() // first: a check that is killed with the container is none
 	if s.sharedPIDs {
+		s.endExecs()
 		s.children.killOrphans()
 	}
-	l.health.end()
 	for _, timer := range l.timers {
 		timer.Stop()
 	}

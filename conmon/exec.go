@@ -221,6 +221,26 @@ func (s *shim) forget(r *running) {
 	s.execs = slices.DeleteFunc(s.execs, func(other *running) bool { return other == r })
 }
 
+// endExecs ends what exec has started where no PID namespace ends with the first process: a
+// further life could not mount the root that they use. What they leave are orphans.
+func (s *shim) endExecs() {
+	s.mu.Lock()
+	execs := slices.Clone(s.execs)
+	s.mu.Unlock()
+	for _, r := range execs {
+		r.signal(unix.SIGKILL)
+	}
+	deadline := time.Now().Add(endLimit)
+	for _, r := range execs {
+		for s.children.has(r.pid) && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond) // they need a moment to go
+		}
+	}
+}
+
+// endLimit is how long a killed process may take to end.
+const endLimit = 10 * time.Second
+
 // nulls fills the streams of a detached process that nobody reads or writes.
 func nulls(direct [3]*os.File) ([3]*os.File, error) {
 	for i := range direct {

@@ -30,7 +30,7 @@ func (e *Engine) NetworkConnect(ctx context.Context, o *NetworkConnectOptions) e
 	if err != nil {
 		return err
 	}
-	err = e.changeNetworks(o.Container, func(r *store.Record, wanted []store.EndpointConfig) ([]store.EndpointConfig, error) {
+	err = e.changeNetworks(o.Container, name, func(r *store.Record, wanted []store.EndpointConfig) ([]store.EndpointConfig, error) {
 		if slices.ContainsFunc(wanted, func(w store.EndpointConfig) bool { return w.Network == name }) {
 			return nil, fmt.Errorf("endpoint with name %s already exists in network %s", r.Name, name)
 		}
@@ -42,9 +42,9 @@ func (e *Engine) NetworkConnect(ctx context.Context, o *NetworkConnectOptions) e
 	return err
 }
 
-// changeNetworks changes the networks that a container wants, and where it runs
-// those that it has. Where the second fails nothing has changed.
-func (e *Engine) changeNetworks(ref string, change func(*store.Record, []store.EndpointConfig) ([]store.EndpointConfig, error), apply func(*store.Attachment) error) error {
+// changeNetworks changes whether a container wants a network, and where it runs
+// whether it has it. Where the second fails nothing has changed.
+func (e *Engine) changeNetworks(ref, network string, change func(*store.Record, []store.EndpointConfig) ([]store.EndpointConfig, error), apply func(*store.Attachment) error) error {
 	c, r, err := e.find(ref)
 	if err != nil {
 		return err
@@ -61,7 +61,16 @@ func (e *Engine) changeNetworks(ref string, change func(*store.Record, []store.E
 	if err != nil {
 		return err
 	}
+	var stray bool
+	if state.Alive() && !slices.ContainsFunc(before, func(w store.EndpointConfig) bool { return w.Network == network }) {
+		if stray, err = e.departStray(c, r, network); err != nil {
+			return err
+		}
+	}
 	after, err := change(r, before)
+	if stray && errors.Is(err, errNotConnected) {
+		return nil // it was, and is no longer
+	}
 	if err != nil {
 		return err
 	}
@@ -71,6 +80,19 @@ func (e *Engine) changeNetworks(ref string, change func(*store.Record, []store.E
 		}
 	}
 	return c.SetWanted(after, durabilityOf(r))
+}
+
+// departStray takes a running container out of a network that it does not want, and
+// tells whether it was there: a connect was killed between the two.
+func (e *Engine) departStray(c *store.Container, r *store.Record, network string) (bool, error) {
+	a, err := store.ReadAttachment(c.Dir)
+	if err != nil || a == nil || !slices.ContainsFunc(a.Endpoints, func(e store.Endpoint) bool { return e.Network == network }) {
+		return false, err
+	}
+	return true, e.changeRunning(c, r, func(a *store.Attachment) error {
+		netns.Depart(e.Store, a, network)
+		return nil
+	})
 }
 
 // Docker's words for what cannot be among other networks.

@@ -33,7 +33,7 @@ func (e *Engine) NetworkDisconnect(ctx context.Context, network, container strin
 		return errNotConnected
 	}
 	here := func(w store.EndpointConfig) bool { return w.Network == name }
-	err = e.changeNetworks(container, func(r *store.Record, wanted []store.EndpointConfig) ([]store.EndpointConfig, error) {
+	err = e.changeNetworks(container, name, func(r *store.Record, wanted []store.EndpointConfig) ([]store.EndpointConfig, error) {
 		if !slices.ContainsFunc(wanted, here) {
 			return nil, fmt.Errorf("%w: container %s is not connected to network %s", errNotConnected, r.Name, name)
 		}

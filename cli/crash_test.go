@@ -173,7 +173,7 @@ func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Pro
 // that had started them, and keep what is theirs from being swept until then.
 func (v *victims) nothingLeft(what string) {
 	var left []string
-	for end := time.Now().Add(patience / 3); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if left = remains(v.store()); len(left) == 0 {
 			return
 		}

@@ -21,7 +21,7 @@ func leaveNothing(t testing.TB, base, work string) {
 	store := filepath.Join(base, "store")
 	if !t.Failed() {
 		var left []string
-		for end := time.Now().Add(patience / 3); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			if left = remains(store); len(left) == 0 || time.Now().After(end) {
 				break
 			}

@@ -104,12 +104,11 @@ func (h *health) note(r store.HealthResult) {
 			h.state.Status = store.HealthUnhealthy
 		}
 	}
-	h.write()
-	if h.state.Status == was {
-		return
+	if h.state.Status != was { // first: who waits for it finds it in the journal
+		h.shim.tell("health_status: " + h.state.Status)
 	}
-	h.shim.tell("health_status: " + h.state.Status)
-	if h.state.Status == store.HealthUnhealthy {
+	h.write()
+	if h.state.Status != was && h.state.Status == store.HealthUnhealthy {
 		h.react(setup.OnFailure)
 	}
 }

@@ -94,6 +94,7 @@ func (s *shim) restart() (l *life, err error) {
 		return nil, err
 	}
 	defer lock.Unlock()
+	defer s.underWay()()
 	if err := s.network.renew(); err != nil {
 		return nil, err
 	}
@@ -103,6 +104,41 @@ func (s *shim) restart() (l *life, err error) {
 	}
 	s.welcome(l)
 	return l, nil
+}
+
+// underWay keeps whoever needs a first process waiting, [shim.settled], until settle is called.
+// Before it comes [store.Container.LockChange]: one who holds that lock may be among them.
+func (s *shim) underWay() (settle func()) {
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.coming = done
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		s.coming = nil
+		s.mu.Unlock()
+		close(done)
+	}
+}
+
+// current is the life that the container is in; nil where its first process has
+// ended and none has followed yet.
+func (s *shim) current() *life {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// settled is [shim.current] after a start that is under way, of which the state tells before
+// there is a life to be met. Not for the main thread, which starts.
+func (s *shim) settled() *life {
+	s.mu.Lock()
+	coming := s.coming
+	s.mu.Unlock()
+	if coming != nil {
+		<-coming
+	}
+	return s.current()
 }
 
 // undo takes back a start that went wrong.

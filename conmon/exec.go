@@ -88,7 +88,7 @@ func (s *shim) exec(c *wire.Conn, request *ExecRequest, files []*os.File) (*runn
 		}
 	}
 	defer wire.CloseAll(files)
-	l := s.current()
+	l := s.settled()
 	if l == nil {
 		return nil, errRestarting
 	}

@@ -206,7 +206,7 @@ func (h *health) start(process *specs.Process, output *capture) (*running, error
 // serveCheck runs the health check of a client's at once.
 func (s *shim) serveCheck(c *wire.Conn) {
 	defer c.Close()
-	l := s.current()
+	l := s.settled()
 	switch {
 	case l == nil:
 		c.Send(kindFailure, errRestarting)

@@ -76,7 +76,7 @@ func TestCheckThatTakesTooLongIsKilledWithItsFamily(t *testing.T) {
 	needStatic(t)
 	t.Parallel()
 	c := create(t, "exec sleep 1000", checked("echo word; sleep 1000 & sleep 1000", func(h *Health) {
-		h.Timeout, h.Interval, h.StartInterval = 3*time.Second, time.Hour, 20*time.Millisecond
+		h.Timeout, h.Interval, h.StartInterval = 6*time.Second, time.Hour, 20*time.Millisecond
 		h.StartPeriod = time.Nanosecond
 	}))
 	c.start(t, [3]*os.File{})
@@ -90,7 +90,7 @@ func TestCheckThatTakesTooLongIsKilledWithItsFamily(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	h := c.healthIs(t, func(h *store.Health) bool { return len(h.Log) == 1 })
-	if !strings.HasPrefix(h.Log[0].Output, "Health check exceeded timeout (3s): word") {
+	if !strings.HasPrefix(h.Log[0].Output, "Health check exceeded timeout (6s): word") {
 		t.Errorf("%+v", h)
 	}
 	if left := c.processes(t); left != 1 {

@@ -110,7 +110,11 @@ func (s *shim) serveSignal(c *wire.Conn, body []byte) {
 	request, err := wire.Decode[SignalRequest](body)
 	if err == nil {
 		n := unix.Signal(request.Signal)
-		err = s.signal(n, request.Last || s.isLast(n))
+		last := request.Last || s.isLast(n)
+		if !last {
+			s.settled()
+		}
+		err = s.signal(n, last)
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil // it is ending: the signal came in time, as far as anybody can tell
@@ -134,7 +138,7 @@ func (s *shim) serveAttach(c *wire.Conn, body []byte) {
 }
 
 func (s *shim) attachTo(c *wire.Conn, attach Attach) {
-	l := s.current()
+	l := s.settled()
 	var err error
 	if l == nil {
 		err = errRestarting

@@ -58,6 +58,7 @@ type shim struct {
 
 	mu       sync.Mutex
 	now      *life                   // nil where no first process runs
+	coming   chan struct{}           // closed with the end of the start that is under way, if any
 	clients  map[*wire.Conn]struct{} // who must be told the end
 	starters []starter               // who wait for the next start
 	execs    []*running
@@ -469,14 +470,6 @@ func (s *shim) release(l *life) {
 		go s.network.watch()
 	}
 	time.AfterFunc(calm, s.handleSignals)
-}
-
-// current is the life that the container is in; nil where its first process has
-// ended and none has followed yet.
-func (s *shim) current() *life {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
 }
 
 // accompany begins what goes on beside a life until its end.

@@ -137,7 +137,7 @@ func (c *testContainer) tryStart(direct [3]*os.File) (*Session, error) {
 // waitGone waits until no process of the store lives.
 func (c *testContainer) waitGone(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(enough); ; time.Sleep(5 * time.Millisecond) {
 		live, err := c.store.Live()
 		if err != nil || len(live) == 0 {
 			return
@@ -418,7 +418,7 @@ func TestKilledShimTakesItsContainerAlong(t *testing.T) {
 	if err != nil || state.Status != store.Running {
 		t.Fatalf("%+v, %v", state, err)
 	}
-	if err := state.Shim.KillAndWait(10 * time.Second); err != nil {
+	if err := state.Shim.KillAndWait(enough); err != nil {
 		t.Fatal(err)
 	}
 	if !ends(init) {
@@ -486,9 +486,9 @@ func TestStartFailureIsToldOnceAndUndone(t *testing.T) {
 	}
 }
 
-// ends waits until the process behind a pidfd has ended, 10 seconds at most.
+// ends waits until the process behind a pidfd has ended, and tells whether it has.
 func ends(pidfd int) bool {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(enough); time.Now().Before(deadline); {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 1000)
 		if err == nil && n == 1 {
 			return true

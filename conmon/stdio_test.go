@@ -33,7 +33,7 @@ func TestEchoInAClosedTerminalHoldsNothingUp(t *testing.T) {
 	slave.Close()
 	select {
 	case <-target.outputs[0].ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(enough):
 		t.Fatal("a closed terminal is read on")
 	}
 	target.stdin.write([]byte("x"))
@@ -42,7 +42,7 @@ func TestEchoInAClosedTerminalHoldsNothingUp(t *testing.T) {
 	go func() { target.drain(); close(drained) }()
 	select {
 	case <-drained:
-	case <-time.After(20 * time.Second):
+	case <-time.After(enough):
 		t.Error("what nobody will read is waited for")
 	}
 }
@@ -69,7 +69,7 @@ func TestFloodInAPipeHoldsNothingUp(t *testing.T) {
 	until(t, "the pipe is full", func() bool { return waiting(from) == 64<<10 })
 	go func() { o.spread(); close(done) }()
 	b := make([]byte, 4<<10)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(enough); time.Now().Before(end); {
 		select {
 		case <-done:
 			from.Close()

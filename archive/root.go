@@ -72,7 +72,7 @@ func rootOf(who store.ProcessID, folder string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the container's root: %w", err)
 	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0); err != nil || n > 0 {
+	if store.Ended(pidfd) {
 		top.Close()
 		return nil, errEnded
 	}

@@ -57,7 +57,12 @@ func (c *consoleSocket) close() {
 // receive takes the terminal, which the runtime has sent before its own process ended.
 func (c *consoleSocket) receive() (*os.File, error) {
 	poll := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
-	if n, err := unix.Poll(poll, int(consoleWait.Milliseconds())); err != nil || n == 0 {
+	var n int
+	err := uninterrupted(func() (err error) {
+		n, err = unix.Poll(poll, int(consoleWait.Milliseconds()))
+		return err
+	})
+	if err != nil || n == 0 {
 		return nil, errors.Join(errors.New("receiving the terminal: the runtime has sent none"), err)
 	}
 	conn, _, err := unix.Accept4(c.fd, unix.SOCK_CLOEXEC)
@@ -67,7 +72,10 @@ func (c *consoleSocket) receive() (*os.File, error) {
 	defer unix.Close(conn)
 	unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(consoleWait.Seconds())})
 	name, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
-	_, n, _, _, err := unix.Recvmsg(conn, name, rights, unix.MSG_CMSG_CLOEXEC)
+	err = uninterrupted(func() (err error) {
+		_, n, _, _, err = unix.Recvmsg(conn, name, rights, unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("receiving the terminal: %w", err)
 	}
@@ -80,4 +88,14 @@ func (c *consoleSocket) receive() (*os.File, error) {
 		return nil, errors.Join(errors.New("receiving the terminal: no descriptor came"), err)
 	}
 	return os.NewFile(uintptr(fds[0]), "console"), nil
+}
+
+// uninterrupted repeats what a signal has interrupted: waiting with a time limit is not
+// taken up again by the kernel (signal(7)), and the Go runtime sends signals to its threads.
+func uninterrupted(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
 }

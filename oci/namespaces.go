@@ -191,16 +191,15 @@ func toJoin(pidfd *os.File, pid int) (flags int, err error) {
 	}
 	// Had the process ended, its number could be that of one which lives here, and the host
 	// would be taken for the container.
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == nil && n > 0:
-			err = unix.ESRCH
-		}
-		return 0, err
+	n := 0
+	err = retried(func() (err error) {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0)
+		return err
+	})
+	if err == nil && n > 0 {
+		err = unix.ESRCH
 	}
+	return 0, err
 }
 
 // pidOf returns the process id behind a pidfd, as the caller's /proc tells it

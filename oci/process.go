@@ -257,7 +257,12 @@ func dieWithParent(l link) error {
 		return fmt.Errorf("asking to end with the parent: %w", err)
 	}
 	poll := []unix.PollFd{{Fd: int32(l.fd)}} // hang-ups are always told
-	if n, _ := unix.Poll(poll, 0); n > 0 {
+	n := 0
+	err := retried(func() (err error) { // a signal that is pending interrupts even what does not wait (poll(2))
+		n, err = unix.Poll(poll, 0)
+		return err
+	})
+	if err == nil && n > 0 {
 		return errors.New("the parent has ended")
 	}
 	return nil

@@ -50,11 +50,23 @@ func (p ProcessID) Open() (*os.File, error) {
 		unix.Close(fd)
 		return nil, nil
 	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0); err == nil && n > 0 {
-		unix.Close(fd) // ended, and not reaped by its parent
+	pidfd := os.NewFile(uintptr(fd), "pidfd")
+	if Ended(pidfd) { // and not reaped by its parent
+		pidfd.Close()
 		return nil, nil
 	}
-	return os.NewFile(uintptr(fd), "pidfd"), nil
+	return pidfd, nil
+}
+
+// Ended tells whether the process of a pidfd has ended (pidfd_open(2)), whether or not
+// its parent has reaped it.
+func Ended(pidfd *os.File) bool {
+	for { // a signal that is pending interrupts even what does not wait (poll(2))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && n > 0
+		}
+	}
 }
 
 // KillAndWait kills the process and returns when it has ended, or after the time

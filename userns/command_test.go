@@ -313,7 +313,10 @@ func TestGateEndsWithTheParent(t *testing.T) {
 	}
 	must(t, err)
 	defer unix.Close(fd)
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10000)
+	n, err := 0, error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60000)
+	}
 	if err != nil || n != 1 {
 		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		t.Errorf("the child waits on after its parent's death (%d, %v)", n, err)

@@ -305,16 +305,25 @@ func TestTupleAgain(t *testing.T) {
 	for i := range 100 {
 		conn := l.fromOnePort(port)
 		buffer := make([]byte, 100)
-		n, err := unix.Read(conn, buffer)
+		n, err := read(conn, buffer)
 		if err != nil || string(buffer[:n]) != "192.0.2.1:20000" {
 			t.Fatalf("round %d: answer %q, %v", i, buffer[:max(n, 0)], err)
 		}
 		if i%2 == 1 {
-			unix.Read(conn, buffer) // the server closes first
+			read(conn, buffer) // the server closes first
 		}
 		// The world's own TIME_WAIT would bar the tuple there.
 		unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: int32((i + 1) % 2)})
 		unix.Close(conn)
+	}
+}
+
+// read goes on after a signal of the Go runtime's: with a time limit the kernel does not (signal(7)).
+func read(conn int, b []byte) (n int, err error) {
+	for {
+		if n, err = unix.Read(conn, b); err != unix.EINTR {
+			return n, err
+		}
 	}
 }
 

@@ -159,12 +159,20 @@ func (c *Conn) Recv() (k Kind, body []byte, files []*os.File, err error) {
 	}
 	var n, rightsLength, flags int
 	var rights [256]byte // room for sixty descriptors
+	left := false
 	if e := c.raw.Read(func(fd uintptr) bool {
 		for {
 			n, rightsLength, flags, _, err = unix.Recvmsg(int(fd), c.buffer, rights[:], unix.MSG_CMSG_CLOEXEC)
-			// A peer that closes before it has read all that we sent resets us. That is
-			// told once and first; what the peer had to say still waits behind it.
-			if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNRESET) {
+			switch {
+			case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNRESET):
+				// A peer that closes before it has read all that we sent resets us. That is
+				// told once and first; what the peer had to say still waits behind it.
+			case err == nil && n == 0 && !left:
+				// The kernel looks for a packet, finds none, then looks whether the peer has
+				// left (unix_dgram_recvmsg): one that spoke and left between the two is still
+				// to be heard. What comes after the peer's end is nothing.
+				left = true
+			default:
 				return !errors.Is(err, unix.EAGAIN)
 			}
 		}

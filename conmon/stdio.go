@@ -180,12 +180,20 @@ func (o *output) spread() {
 }
 
 // waiting counts the bytes that can be read (FIONREAD); none when the other end is closed.
+// What is written to a terminal gets to its master later, by a thread of the kernel's:
+// poll waits for that one, and the count does not (n_tty_poll).
 func waiting(f *os.File) (n int) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0
 	}
-	raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	raw.Control(func(fd uintptr) {
+		uninterrupted(func() error {
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return err
+		})
+		n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+	})
 	if err != nil {
 		return 0
 	}

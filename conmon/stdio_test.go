@@ -9,10 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is typed into a terminal that its process has just closed is echoed, and nobody
-// will ever read that.
-func TestEchoInAClosedTerminalHoldsNothingUp(t *testing.T) {
-	t.Parallel()
+func openTerminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -24,10 +22,38 @@ func TestEchoInAClosedTerminalHoldsNothingUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
+	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
 		t.Fatal(err)
 	}
+	return master, slave
+}
+
+// The kernel brings what is written to a terminal to its master later, on a thread of its own.
+func TestLastWordsInATerminalAreHeard(t *testing.T) {
+	t.Parallel()
+	for round := range 300 {
+		master, slave := openTerminal(t)
+		target := newTarget(&stdio{}, master, nil, nil, nil)
+		heard := &capture{room: 100}
+		target.hub.capture = heard
+		target.pump()
+		slave.WriteString("last words")
+		if round%2 == 1 { // the others are kept by somebody in the background
+			slave.Close()
+		}
+		target.drain()
+		slave.Close()
+		if heard.text() != "last words" {
+			t.Fatalf("round %d: %q is heard", round, heard.text())
+		}
+	}
+}
+
+// What is typed into a terminal that its process has just closed is echoed, and nobody
+// will ever read that.
+func TestEchoInAClosedTerminalHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	master, slave := openTerminal(t)
 	target := newTarget(&stdio{}, master, nil, nil, nil)
 	target.pump()
 	slave.Close()

@@ -103,7 +103,7 @@ func (f *runtimeFlags) showConsole(console *os.File) (<-chan struct{}, error) {
 	}
 	go io.Copy(console, f.p.In)
 	go func() {
-		io.Copy(f.p.Out, console) // ends with EIO when the last process has closed it
+		io.Copy(f.p.Out, oci.ConsoleReader{Master: console})
 		close(done)
 	}()
 	return done, nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/skiff-containers/skiff/oci"
 	"golang.org/x/sys/unix"
 )
 
@@ -127,8 +128,9 @@ func (s *screen) close() { s.once.Do(func() { s.master.Close() }) }
 func (s *screen) read() {
 	defer close(s.ended)
 	chunk := make([]byte, 4096)
+	shown := oci.ConsoleReader{Master: s.master}
 	for {
-		n, err := s.master.Read(chunk)
+		n, err := shown.Read(chunk)
 		s.mu.Lock()
 		s.shown = append(s.shown, chunk[:n]...)
 		s.mu.Unlock()

@@ -1,10 +1,12 @@
 package conmon
 
 import (
-	"github.com/skiff-containers/skiff/wire"
 	"io"
 	"os"
 	"sync"
+
+	"github.com/skiff-containers/skiff/oci"
+	"github.com/skiff-containers/skiff/wire"
 )
 
 // hub spreads what one process writes: to the log and to every attached client. A
@@ -51,13 +53,14 @@ func (h *hub) pump(o *output) (ended <-chan struct{}) {
 	h.pumps.Go(func() {
 		defer close(done)
 		buffer := make([]byte, wire.MaxData)
+		from := oci.ConsoleReader{Master: o.from} // a pipe never says EIO
 		for {
-			n, err := o.from.Read(buffer)
+			n, err := from.Read(buffer)
 			if n > 0 {
 				o.taken.Add(int64(n))
 				h.spread(o.to, buffer[:n])
 			}
-			if err != nil { // EIO is how a terminal says that nobody has it open
+			if err != nil {
 				return
 			}
 		}

@@ -1,13 +1,32 @@
 package oci
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
 
 // console is a new pseudo-terminal of the container's own devpts.
 type console struct{ master, slave int }
+
+// ConsoleReader reads what is shown on a terminal, from its master, until EIO says that
+// nobody has it open any more.
+//
+// The kernel may say so although something was written before: it looks for what is
+// there first and for the end afterwards (n_tty_read), and what is written in between
+// waits for the next read.
+type ConsoleReader struct{ Master io.Reader }
+
+// Read reads once more before it returns EIO.
+func (r ConsoleReader) Read(p []byte) (int, error) {
+	n, err := r.Master.Read(p)
+	if errors.Is(err, unix.EIO) {
+		return r.Master.Read(p)
+	}
+	return n, err
+}
 
 // openConsole makes a terminal in the container whose root is given.
 //

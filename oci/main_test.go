@@ -210,7 +210,7 @@ func show(console *os.File) <-chan struct{} {
 	go func() {
 		defer close(done)
 		if console != nil {
-			io.Copy(os.Stdout, console)
+			io.Copy(os.Stdout, ConsoleReader{Master: console})
 			console.Close()
 		}
 	}()

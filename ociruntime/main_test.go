@@ -254,18 +254,11 @@ func listenAt(t *testing.T) (path string, fd int) {
 
 // showAll reads a terminal to its end.
 func showAll(console *os.File) string {
-	var all []byte
-	b := make([]byte, 4096)
-	for {
-		n, err := console.Read(b)
-		all = append(all, b[:n]...)
-		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, unix.EIO) {
-				return err.Error()
-			}
-			return strings.TrimSpace(strings.ReplaceAll(string(all), "\r", ""))
-		}
+	all, err := io.ReadAll(oci.ConsoleReader{Master: console})
+	if err != nil && !errors.Is(err, unix.EIO) {
+		return err.Error()
 	}
+	return strings.TrimSpace(strings.ReplaceAll(string(all), "\r", ""))
 }
 
 func drop(s *specs.Spec, kind specs.LinuxNamespaceType) {

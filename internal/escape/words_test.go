@@ -1,11 +1,13 @@
 package escape
 
 import (
+	"io"
 	"os"
 	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/skiff-containers/skiff/oci"
 )
 
 // pwn sets a terminal's title, clears its screen and begins a line anew.
@@ -56,15 +58,8 @@ func onTerminal(t *testing.T, args ...string) string {
 	cmd.Stdout, cmd.Stderr = slave, slave
 	read := make(chan string)
 	go func() {
-		var all []byte
-		b := make([]byte, 64<<10)
-		for {
-			n, err := master.Read(b)
-			if all = append(all, b[:n]...); err != nil {
-				read <- string(all)
-				return
-			}
-		}
+		all, _ := io.ReadAll(oci.ConsoleReader{Master: master}) // to EIO
+		read <- string(all)
 	}()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

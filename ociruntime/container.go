@@ -96,7 +96,8 @@ func (c *Container) config() (*specs.Spec, error) {
 }
 
 // lock makes this the only command that changes the container. The hooks of create run while
-// it is held, so commands that only look, or send signals, do without.
+// it is held, so commands that only look, or send signals, do without, and others, which may be
+// called by such a hook, do not wait for a create whose hooks may have begun.
 func (r *Runtime) lock(id string) (unlock func(), err error) {
 	if err := checkID(id); err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func (r *Runtime) lock(id string) (unlock func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := lockFile(dir); err != nil {
+		if err := r.lockFolder(dir, id); err != nil {
 			dir.Close()
 			return nil, fmt.Errorf("locking container %q: %w", id, err)
 		}
@@ -143,9 +144,21 @@ func (r *Runtime) hold(id string) (c *Container, unlock func(), err error) {
 	return c, unlock, nil
 }
 
-func lockFile(f *os.File) error {
+// lockFolder locks a container's folder.
+func (r *Runtime) lockFolder(dir *os.File, id string) error {
+	err := flock(dir, unix.LOCK_EX|unix.LOCK_NB)
+	if err != unix.EWOULDBLOCK {
+		return err
+	}
+	if c, err := r.Open(id); err == nil && c.record.Creating {
+		return errCreating
+	}
+	return flock(dir, unix.LOCK_EX)
+}
+
+func flock(f *os.File, how int) error {
 	for {
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != unix.EINTR {
+		if err := unix.Flock(int(f.Fd()), how); err != unix.EINTR {
 			return err
 		}
 	}

@@ -141,10 +141,13 @@ func (r *Runtime) reserve(id string) (unlock func(), err error) {
 		if errors.Is(err, ErrNotFound) {
 			continue // a delete with force came between
 		}
+		if errors.Is(err, errCreating) { // ... and a further create
+			return nil, fmt.Errorf("container %q: %w", id, ErrExists)
+		}
 		if err != nil {
 			return nil, err
 		}
-		// ... and a further create may have come after that one, and have got the lock first.
+		// A further create may have come as well, and have got the lock first.
 		entries, err := os.ReadDir(r.folder(id))
 		if err == nil && len(entries) > 0 {
 			err = fmt.Errorf("container %q: %w", id, ErrExists)

@@ -114,6 +114,50 @@ func TestPoststartHookCallsTheRuntime(t *testing.T) {
 	must(t, <-started)
 }
 
+// Hooks of create may call the runtime as well: what only looks answers, and what would have
+// to wait for create's end is refused.
+func TestCreateHooksCallTheRuntime(t *testing.T) {
+	for word, hang := range map[string]func(h *specs.Hooks, all []specs.Hook){
+		"createRuntime":   func(h *specs.Hooks, all []specs.Hook) { h.CreateRuntime = all },
+		"createContainer": func(h *specs.Hooks, all []specs.Hook) { h.CreateContainer = all },
+	} {
+		t.Run(word, func(t *testing.T) {
+			c := newContainer(t, "exec sleep 1000")
+			hook, goOn := c.holdingHook()
+			c.spec.Hooks = new(specs.Hooks)
+			hang(c.spec.Hooks, hook)
+			c.write()
+			created := make(chan error, 1)
+			go func() { created <- c.runtime.Create(&c.options) }()
+			c.awaitHook()
+			c.status(specs.StateCreating)
+			r := c.runtime
+			for what, call := range map[string]func() error{
+				"start":        func() error { return r.Start("test") },
+				"pause":        func() error { return r.Pause("test") },
+				"resume":       func() error { return r.Resume("test") },
+				"update":       func() error { return r.Update("test", func(*specs.LinuxResources) error { return nil }) },
+				"delete":       func() error { return r.Delete("test", false) },
+				"delete force": func() error { return r.Delete("test", true) },
+			} {
+				answer := make(chan error, 1)
+				go func() { answer <- call() }()
+				select {
+				case err := <-answer:
+					if err == nil || !strings.Contains(err.Error(), "it is being created") {
+						t.Errorf("%s: %v", what, err)
+					}
+				case <-time.After(patience):
+					t.Fatalf("%s waits for the hook", what)
+				}
+			}
+			goOn()
+			must(t, <-created)
+			c.status(specs.StateCreated)
+		})
+	}
+}
+
 // holdingHook is a hook that does not end before goOn is called.
 func (c *container) holdingHook() (hook []specs.Hook, goOn func()) {
 	answered := c.path("answered")

@@ -31,6 +31,8 @@ var (
 	ErrNotRunning = errors.New("container not running")
 )
 
+var errCreating = errors.New("it is being created")
+
 // DefaultRoot is where containers are remembered: a folder that a reboot empties,
 // as it ends what is in it.
 func DefaultRoot() string {

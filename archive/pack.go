@@ -44,13 +44,13 @@ func (t *Tree) Pack(o PackOptions, w io.Writer) (*Packed, error) {
 	}
 	defer first.Close()
 	out := bufio.NewWriterSize(w, 256<<10)
-	p := &packer{tree: t, options: o, out: out, tar: tar.NewWriter(out), mount: mountOf(first), links: map[inode]string{}, buffer: make([]byte, 256<<10)}
+	p := &packer{tree: t, options: o, out: out, tar: tar.NewWriter(out), mount: mountOf(first), links: map[inode]string{}, kernels: map[uint64]bool{}, buffer: make([]byte, 256<<10)}
 	if devices, _, err := t.open("/dev", false); err == nil {
 		p.devices = mountOf(devices)
 		devices.Close()
 	}
 	if err := p.first(first, st); err != nil {
-		return nil, err
+		return nil, p.inSource(err)
 	}
 	if err := p.tar.Close(); err != nil {
 		return nil, fmt.Errorf("writing the archive: %w", err)
@@ -76,6 +76,7 @@ type packer struct {
 	mount   uint64           // that Path is on
 	devices uint64           // that /dev is on
 	links   map[inode]string // the first name of each file with several
+	kernels map[uint64]bool  // whether a device is one of the kernel's own file systems
 	packed  Packed
 	buffer  []byte
 }
@@ -165,6 +166,23 @@ func within(name string, err error) error {
 		return err
 	}
 	return &fs.PathError{Op: of.Op, Path: name, Err: of.Err}
+}
+
+// inSource gives an error of opening a file the path that the file has where it comes
+// from: the archive calls it by what it becomes.
+func (p *packer) inSource(err error) error {
+	var of *fs.PathError
+	if !errors.As(err, &of) || path.IsAbs(of.Path) {
+		return err
+	}
+	below, named := of.Path, true
+	if name := p.options.Name; name != "." {
+		below, named = strings.CutPrefix(below, name)
+	}
+	if !named {
+		return err
+	}
+	return &fs.PathError{Op: of.Op, Path: path.Join("/", p.options.Path, below), Err: of.Err}
 }
 
 // mountedOn tells whether something is another mount's, where that matters. The device

@@ -62,11 +62,14 @@ func (p *packer) file(looked *os.File, name string, st *unix.Stat_t) error {
 		return within(name, err)
 	}
 	defer f.Close()
-	if p.mountedOn(looked) {
-		st.Size, st.Blocks = 0, 0 // what is mounted on it is not the tree's
-	}
 	h := p.header(name, tar.TypeReg, st)
 	addAttributes(h, int(f.Fd()))
+	switch {
+	case p.mountedOn(looked):
+		st.Size, st.Blocks = 0, 0 // what is mounted on it is not the tree's
+	case p.generated(looked, st):
+		return p.unsized(f, h)
+	}
 	h.Size = st.Size
 	if st.Blocks*512 < st.Size {
 		if parts, err := dataOf(f, st.Size); err == nil {

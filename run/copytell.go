@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -24,10 +25,19 @@ func (c *copying) failed(err error) error {
 		case end.Container != "" && (first == "proc" || first == "sys"):
 			return &userns.HostError{What: err.Error(), Hint: "what is in /proc and /sys is the kernel's, and read best by skiff exec " + end.Container + " cat"}
 		case end.Container == "" && end.Stream == nil && refused:
-			return &userns.HostError{What: err.Error(), Hint: "look at its rights: ls -ld " + end.Path}
+			return &userns.HostError{What: err.Error(), Hint: "look at its rights: ls -ld " + refusedOf(err, end.Path)}
 		}
 	}
 	return err
+}
+
+// refusedOf is which file an error speaks of, as far as it tells a whole path; else what
+// was to be copied.
+func refusedOf(err error, copied string) string {
+	if of := (*fs.PathError)(nil); errors.As(err, &of) && path.IsAbs(of.Path) {
+		return of.Path
+	}
+	return copied
 }
 
 // text is how the user called an end.

@@ -72,10 +72,23 @@ func descriptors([]string) error {
 			if streams := n == "0" || n == "1" || n == "2"; streams && (null || kind == unix.S_IFIFO || kind == unix.S_IFSOCK) {
 				continue
 			}
+			if pid == "1" && (kind == unix.S_IFIFO || kind == unix.S_IFSOCK) && goes(fd, target) {
+				continue // by which the built-in init learns, and tells, that this program is executed
+			}
 			fmt.Println(fd, target)
 		}
 	}
 	return nil
+}
+
+// goes waits until a descriptor is closed.
+func goes(fd, target string) bool {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if now, err := os.Readlink(fd); err != nil || now != target {
+			return true
+		}
+	}
+	return false
 }
 
 // A working directory that leads through a descriptor of ours to the host's files is

@@ -101,7 +101,7 @@ func (c *Container) remove() error {
 	if err != nil {
 		return err
 	}
-	if m != nil {
+	if m != nil && !c.inhabited(m) {
 		if err := m.Destroy(); err != nil {
 			return fmt.Errorf("deleting the control group of container %q: %w", c.record.ID, err)
 		}

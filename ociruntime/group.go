@@ -147,11 +147,14 @@ func (g *group) record() *groupRecord {
 	return &groupRecord{Config: g.config, Paths: g.manager.GetPaths()}
 }
 
-// group opens the groups of a container that exists, nil where it has none.
+// group opens the groups of a container that exists, nil where it has none, or none any longer.
 func (c *Container) group() (cgroups.Manager, error) {
 	g := c.record.Group
 	if g == nil || len(g.Paths) == 0 {
 		return nil, nil
+	}
+	if taken, err := c.groupTaken(); err != nil || taken {
+		return nil, err
 	}
 	config := g.Config
 	if config.Resources == nil {

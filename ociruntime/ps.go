@@ -19,6 +19,9 @@ func (r *Runtime) Processes(id string) ([]int, error) {
 }
 
 func (c *Container) processes() ([]int, error) {
+	if all, err := c.endedAll(); err == nil && all {
+		return nil, nil // who is in its groups now is not its own
+	}
 	m, err := c.group()
 	if err != nil {
 		return nil, err

@@ -165,6 +165,21 @@ func (c *Container) require(what string, allowed ...specs.ContainerState) (specs
 
 // List returns all containers, by their ids. One that is just being created or deleted is left out.
 func (r *Runtime) List() ([]*State, error) {
+	opened, err := r.opened()
+	if err != nil {
+		return nil, err
+	}
+	all := []*State{}
+	for _, c := range opened {
+		if s, err := c.State(); err == nil {
+			all = append(all, s)
+		}
+	}
+	return all, nil
+}
+
+// opened are all containers that have a readable state.
+func (r *Runtime) opened() ([]*Container, error) {
 	if err := r.refuseForeign(); err != nil {
 		return nil, err
 	}
@@ -172,14 +187,10 @@ func (r *Runtime) List() ([]*State, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	all := []*State{}
+	var all []*Container
 	for _, e := range entries {
-		c, err := r.Open(e.Name())
-		if err != nil {
-			continue
-		}
-		if s, err := c.State(); err == nil {
-			all = append(all, s)
+		if c, err := r.Open(e.Name()); err == nil {
+			all = append(all, c)
 		}
 	}
 	return all, nil

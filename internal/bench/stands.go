@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/skiff-containers/skiff/netns/client"
+	"github.com/skiff-containers/skiff/netns/helper/member"
 )
 
 // ground is what all stands share.
@@ -92,7 +93,8 @@ func (g *ground) skiffStand(s *stand, path string, mtu int) error {
 		s.undo = append(s.undo, func() error { _, err := c.run([]string{g.skiff, "network", "rm", network}); return err })
 	}
 	run := []string{g.skiff, "run", "--rm", "-i", "--network", network, "-v", g.load + ":/netload:ro"}
-	return g.containers(s, c, run, "host.docker.internal", true)
+	// By address, as the others': a client that looks a name up for each connection is measured with that.
+	return g.containers(s, c, run, member.HostAddress.String(), true)
 }
 
 func (g *ground) skiffTool(path string) (c *contender, root string, err error) {

@@ -37,7 +37,7 @@ func (s *shim) foreignRuntime() *foreign {
 	if s.setup.Runtime == "" {
 		return nil
 	}
-	return &foreign{shim: s, folder: filepath.Join(s.setup.Dir, "runtime")}
+	return &foreign{shim: s, folder: filepath.Join(s.setup.Dir, store.RuntimeFolder)}
 }
 
 // globals are the options that every call of the runtime has.
@@ -131,10 +131,14 @@ func (f *foreign) start(l *life, io *stdio) (ended <-chan unix.WaitStatus, conso
 	if err := f.writeBundle(l); err != nil {
 		return nil, nil, err
 	}
+	if err := s.creates(); err != nil {
+		return nil, nil, err
+	}
 	defer func() {
 		if err != nil {
 			f.delete(true)
 		}
+		s.state.Creating = false
 	}()
 	done := s.children.expect()
 	var pid int
@@ -163,6 +167,19 @@ func (f *foreign) start(l *life, io *stdio) (ended <-chan unix.WaitStatus, conso
 	}
 	l.pid = pid
 	return ended, console, err
+}
+
+// creates writes that the runtime is about to leave a process that is not known yet: whoever
+// finds this shim killed looks for that one.
+func (s *shim) creates() (err error) {
+	if s.state.Status == "" {
+		s.state.Status = store.Created
+	}
+	if s.state.Shim, err = store.Identify(os.Getpid()); err != nil {
+		return err
+	}
+	s.state.Creating = true
+	return store.WriteState(s.setup.Dir, &s.state, store.Fleeting)
 }
 
 // foreignVersion is the version of the runtime spec that a config claims: older runtimes

@@ -428,6 +428,7 @@ func (s *shim) identify(l *life, pid int) error {
 	if s.state.Status != store.Restarting { // else it is up all the time, for whoever asks
 		s.state.Status = store.Created
 	}
+	s.state.Creating = false
 	return store.WriteState(s.setup.Dir, &s.state, store.Fleeting)
 }
 

@@ -190,6 +190,8 @@ func quickState(data []byte) *State {
 			s.UserStopped = t.Bool()
 		case "Cgroup":
 			s.Cgroup = pullGroup(t)
+		case "Creating":
+			s.Creating = t.Bool()
 		default:
 			t.Refuse()
 		}

@@ -274,6 +274,7 @@ type State struct {
 	RestartCount int    `json:",omitempty"` // how often the policy has started it again since the user did
 	UserStopped  bool   `json:",omitempty"` // stop or kill ended it: unless-stopped leaves it so
 	Cgroup       *Group `json:",omitempty"` // nil where nothing can be limited
+	Creating     bool   `json:",omitempty"` // another runtime's create was begun, which may leave processes that Init does not tell
 }
 
 // Alive tells whether the container has processes: it runs, or is paused.

@@ -84,7 +84,7 @@ func (c *Container) readState() (*State, error) {
 
 // unfinished: a shim must be there to bring it to its end.
 func (s *State) unfinished() bool {
-	return s.Up() || s.Status == Created && s.Init.PID != 0
+	return s.Up() || s.Status == Created && s.Init.PID != 0 || s.Creating
 }
 
 // lock takes the lock of the container: a flock on its folder, which comes and
@@ -114,10 +114,15 @@ func (c *Container) bury() (*State, error) {
 	if err := state.Init.KillAndWait(10 * time.Second); err != nil {
 		return nil, fmt.Errorf("ending container %.12s, whose shim died: %w", c.ID, err)
 	}
-	if state.Init.Boot == bootID() {
+	if state.Creating && state.Shim.Boot == bootID() {
+		if err := endCreate(filepath.Join(c.ID, RuntimeFolder), 10*time.Second); err != nil {
+			return nil, fmt.Errorf("ending container %.12s, whose shim died: %w", c.ID, err)
+		}
+	}
+	if state.Shim.Boot == bootID() {
 		state.Cgroup.Remove()
 	}
-	state.Cgroup = nil
+	state.Cgroup, state.Creating = nil, false
 	state.Status, state.ExitCode, state.FinishedAt = Exited, 137, time.Now().UTC()
 	state.Error = "the shim was killed"
 	if state.Shim.Boot != bootID() {

@@ -3,6 +3,7 @@ package helper
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -133,11 +134,11 @@ func (h *helper) retire() bool {
 	if idle := h.busy.idle(); idle < linger {
 		return false
 	}
-	lock, err := h.store.TryLock("helper")
-	if err != nil {
-		return h.orphaned()
+	if h.orphaned() {
+		return h.busy.retire() // what lies at our paths is not ours
 	}
-	if lock == nil {
+	lock, err := h.store.TryLock("helper")
+	if err != nil || lock == nil {
 		return false
 	}
 	if !h.busy.retire() {
@@ -151,10 +152,18 @@ func (h *helper) retire() bool {
 	return true // the lock goes with the process, and alive with it
 }
 
-// orphaned tells whether the store was deleted, so that nobody can find us any more.
+// orphaned tells whether the store was deleted, moved or unmounted, so that its path leads
+// to us no more.
 func (h *helper) orphaned() bool {
-	var st unix.Stat_t
-	return unix.Fstat(int(h.folder.Fd()), &st) == nil && st.Nlink == 0
+	ours, err := h.folder.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(h.folder.Name())
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+	}
+	return !os.SameFile(ours, there)
 }
 
 // converse carries out what one client asks, until it leaves. The number grows with the order

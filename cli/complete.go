@@ -118,6 +118,20 @@ func (p *program) completeContainers(most int, states ...store.Status) words {
 	}
 }
 
+// orContainer offers words, and running containers behind "container:". No space follows
+// that where it is the only word left.
+func (p *program) orContainer(ctx context.Context, word string, words []string) ([]string, cobra.ShellCompDirective) {
+	const prefix = "container:"
+	directive := cobra.ShellCompDirectiveNoFileComp
+	if strings.HasPrefix(word, prefix) {
+		return prefixed(prefix, p.containers(ctx, "", nil, store.Running)), directive
+	}
+	if word != "" && strings.HasPrefix(prefix, word) {
+		directive |= cobra.ShellCompDirectiveNoSpace
+	}
+	return append(slices.Clone(words), prefix), directive
+}
+
 // completeImage offers images for the first operand; further ones are files where rest is set.
 func (p *program) completeImage(rest bool) words {
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {

@@ -142,8 +142,9 @@ func (p *program) completeCp(cmd *cobra.Command, args []string, word string) ([]
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	var candidates []string
-	for _, name := range p.containers(cmd.Context(), word, nil) {
-		candidates = append(candidates, name+":")
+	for _, candidate := range p.containers(cmd.Context(), word, nil) {
+		name, about, _ := strings.Cut(candidate, "\t")
+		candidates = append(candidates, name+":\t"+about)
 	}
 	if len(candidates) == 0 {
 		return nil, cobra.ShellCompDirectiveDefault

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/skiff-containers/skiff/netns"
-	"github.com/skiff-containers/skiff/store"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -43,14 +40,11 @@ func alias(flags *pflag.FlagSet, name, of string) {
 
 func (c *containerFlags) completeNetwork(p *program, cmd *cobra.Command) {
 	must(cmd.RegisterFlagCompletionFunc("network", func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-		if strings.HasPrefix(word, "container:") {
-			return prefixed("container:", p.containers(cmd.Context(), "", nil, store.Running)), cobra.ShellCompDirectiveNoFileComp
-		}
 		found := p.networks(cmd.Context(), nil, true)
 		if len(found) == 0 {
 			found = []string{"bridge", "host", "none"} // there is no store yet
 		}
-		return append(found, "container:", "pasta", "slirp4netns"), cobra.ShellCompDirectiveNoFileComp
+		return p.orContainer(cmd.Context(), word, append(found, "pasta", "slirp4netns"))
 	}))
 	for _, name := range []string{"ip", "ip6", "mac-address", "network-alias", "add-host", "dns", "dns-option", "dns-search", "link-local-ip", "sysctl"} {
 		completeFlag(cmd, name)

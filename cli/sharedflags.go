@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"strings"
-
-	"github.com/skiff-containers/skiff/store"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -30,10 +27,7 @@ func (c *containerFlags) addShared(flags *pflag.FlagSet) {
 func (c *containerFlags) completeShared(p *program, cmd *cobra.Command) {
 	sharing := func(flag string, words ...string) {
 		must(cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-			if strings.HasPrefix(word, "container:") {
-				return prefixed("container:", p.containers(cmd.Context(), "", nil, store.Running)), cobra.ShellCompDirectiveNoFileComp
-			}
-			return append(words, "container:"), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+			return p.orContainer(cmd.Context(), word, words)
 		}))
 	}
 	sharing("ipc", "host", "none", "private", "shareable")

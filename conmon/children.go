@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
+	"github.com/skiff-containers/skiff/store"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,8 +18,8 @@ import (
 type children struct {
 	mu     sync.Mutex
 	known  map[int]chan unix.WaitStatus
-	spared []int // children from before the container, such as a file system's server
-	coming int   // another runtime is about to leave us its children: no orphan is reaped
+	spared []store.ProcessID // children that serve the container, and are none of its own
+	coming int               // another runtime is about to leave us its children: no orphan is reaped
 }
 
 // start runs f, which starts one child and returns its process id, and returns
@@ -44,6 +46,18 @@ func (c *children) start(f func() (pid int, err error)) (<-chan unix.WaitStatus,
 		ended <- c.await(pidfd, pid)
 	}()
 	return ended, nil
+}
+
+// spare keeps a child from being taken for an orphan of the container.
+func (c *children) spare(pid int) error {
+	id, err := store.Identify(pid)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spared = append(slices.DeleteFunc(c.spared, func(id store.ProcessID) bool { return !isStill(id) }), id)
+	return nil
 }
 
 // expect keeps what another runtime leaves behind from being taken for orphans, until

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/skiff-containers/skiff/store"
@@ -75,9 +74,7 @@ func (s *shim) processes() (all []int) {
 	}
 	if s.sharedPIDs {
 		for _, pid := range s.children.orphans() {
-			if !servesRoot(pid) {
-				visit(pid)
-			}
+			visit(pid)
 		}
 	}
 	return all
@@ -91,12 +88,6 @@ func (c *children) started() (pids []int) {
 		pids = append(pids, pid)
 	}
 	return pids
-}
-
-// servesRoot tells whether a child of the shim is the server of the root file system.
-func servesRoot(pid int) bool {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && store.ServesRoot(pid, strings.TrimSpace(string(name)), os.Getpid())
 }
 
 // processState is the letter of proc_pid_stat(5), or 0 where the process is gone.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/skiff-containers/skiff/store"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,8 +16,7 @@ import (
 // PR_SET_CHILD_SUBREAPER): the end of the container is the end of all.
 
 // adoptOrphans makes the shim the reaper. It comes before the container's start.
-func (c *children) adoptOrphans() error {
-	c.spared = c.orphans()
+func adoptOrphans() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("becoming the reaper of orphans: %w", err)
 	}
@@ -64,10 +64,20 @@ func (c *children) orphans() (pids []int) {
 		}
 		for _, text := range strings.Fields(string(list)) {
 			pid, err := strconv.Atoi(text)
-			if _, known := c.known[pid]; err == nil && !known && !slices.Contains(c.spared, pid) {
+			if _, known := c.known[pid]; err == nil && !known && !c.spares(pid) {
 				pids = append(pids, pid)
 			}
 		}
 	}
 	return pids
+}
+
+// spares tells whether a child is spared. The caller holds the lock.
+func (c *children) spares(pid int) bool {
+	return slices.ContainsFunc(c.spared, func(id store.ProcessID) bool { return id.PID == pid && isStill(id) })
+}
+
+func isStill(id store.ProcessID) bool {
+	now, err := store.Identify(id.PID)
+	return err == nil && now == id
 }

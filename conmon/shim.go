@@ -269,10 +269,16 @@ func (s *shim) prepare(l *life, io *stdio) (err error) {
 
 // mount makes the container's root file system, unless it is there.
 func (s *shim) mount(l *life) (err error) {
-	if l.mounted == nil {
-		l.mounted, err = s.setup.Stack.Mount()
+	if l.mounted != nil {
+		return nil
 	}
-	return err
+	if l.mounted, err = s.setup.Stack.Mount(); err != nil {
+		return err
+	}
+	if server := l.mounted.Server(); server != 0 {
+		return s.children.spare(server)
+	}
+	return nil
 }
 
 // load reads what run has written for the runtime.
@@ -330,7 +336,7 @@ func completeUser(process *specs.Process, root, user string, groups []string) er
 // launch starts the first process and records that it runs.
 func (s *shim) launch(l *life) (err error) {
 	if s.sharedPIDs {
-		if err := s.children.adoptOrphans(); err != nil {
+		if err := adoptOrphans(); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 // its namespaces. It ends with the mount; and when the caller dies the kernel
 // kills it (PR_SET_PDEATHSIG), or it would hold the mount namespace for ever.
 type daemon struct {
+	pid   int
 	ended chan struct{} // closed at its end
 	err   error         // read after ended
 	log   *os.File
@@ -77,11 +78,23 @@ func (d *daemon) run(cmd *exec.Cmd, started chan<- error) {
 	cmd.Stdout, cmd.Stderr = d.log, d.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err := cmd.Start()
+	if err == nil {
+		d.pid = cmd.Process.Pid
+	}
 	started <- err
 	if err == nil {
 		d.err = cmd.Wait()
 	}
 	close(d.ended)
+}
+
+// Server is the process that serves the file system, a child of the caller's; 0 where that
+// is the kernel.
+func (m *Mounted) Server() int {
+	if m.daemon == nil {
+		return 0
+	}
+	return m.daemon.pid
 }
 
 // awaitMount returns when a FUSE file system is at target, or the child has ended.

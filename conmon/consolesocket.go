@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skiff-containers/skiff/store"
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,7 +59,7 @@ func (c *consoleSocket) close() {
 func (c *consoleSocket) receive() (*os.File, error) {
 	poll := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
 	var n int
-	err := uninterrupted(func() (err error) {
+	err := userns.Retried(func() (err error) {
 		n, err = unix.Poll(poll, int(consoleWait.Milliseconds()))
 		return err
 	})
@@ -72,7 +73,7 @@ func (c *consoleSocket) receive() (*os.File, error) {
 	defer unix.Close(conn)
 	unix.SetsockoptTimeval(conn, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(consoleWait.Seconds())})
 	name, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
-	err = uninterrupted(func() (err error) {
+	err = userns.Retried(func() (err error) {
 		_, n, _, _, err = unix.Recvmsg(conn, name, rights, unix.MSG_CMSG_CLOEXEC)
 		return err
 	})
@@ -88,14 +89,4 @@ func (c *consoleSocket) receive() (*os.File, error) {
 		return nil, errors.Join(errors.New("receiving the terminal: no descriptor came"), err)
 	}
 	return os.NewFile(uintptr(fds[0]), "console"), nil
-}
-
-// uninterrupted repeats what a signal has interrupted: waiting with a time limit is not
-// taken up again by the kernel (signal(7)), and the Go runtime sends signals to its threads.
-func uninterrupted(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -2,13 +2,14 @@ package conmon
 
 import (
 	"fmt"
-	"github.com/skiff-containers/skiff/wire"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/skiff-containers/skiff/userns"
+	"github.com/skiff-containers/skiff/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -188,7 +189,7 @@ func waiting(f *os.File) (n int) {
 		return 0
 	}
 	raw.Control(func(fd uintptr) {
-		uninterrupted(func() error {
+		userns.Retried(func() error {
 			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 			return err
 		})

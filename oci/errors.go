@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/skiff-containers/skiff/userns"
-	"golang.org/x/sys/unix"
 )
 
 // The exit codes with which Docker tells why a process could not be started.
@@ -50,13 +49,4 @@ func hinted(hint, format string, args ...any) error {
 // because is hinted with a cause.
 func because(err error, hint, format string, args ...any) error {
 	return &userns.HostError{What: fmt.Sprintf(format, args...), Hint: hint, Err: err}
-}
-
-// retried calls a system call again for as long as a signal interrupts it.
-func retried(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
-	}
 }

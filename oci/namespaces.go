@@ -192,7 +192,7 @@ func toJoin(pidfd *os.File, pid int) (flags int, err error) {
 	// Had the process ended, its number could be that of one which lives here, and the host
 	// would be taken for the container.
 	n := 0
-	err = retried(func() (err error) {
+	err = userns.Retried(func() (err error) {
 		n, err = unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -258,7 +259,7 @@ func dieWithParent(l link) error {
 	}
 	poll := []unix.PollFd{{Fd: int32(l.fd)}} // hang-ups are always told
 	n := 0
-	err := retried(func() (err error) { // a signal that is pending interrupts even what does not wait (poll(2))
+	err := userns.Retried(func() (err error) { // a signal that is pending interrupts even what does not wait (poll(2))
 		n, err = unix.Poll(poll, 0)
 		return err
 	})

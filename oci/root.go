@@ -6,6 +6,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -171,5 +172,5 @@ func isDir(fd int) (bool, error) {
 // isFilesystem tells whether a descriptor lies on a file system of that kind (statfs(2)).
 func isFilesystem(fd int, magic int64) bool {
 	var st unix.Statfs_t
-	return retried(func() error { return unix.Fstatfs(fd, &st) }) == nil && int64(st.Type) == magic
+	return userns.Retried(func() error { return unix.Fstatfs(fd, &st) }) == nil && int64(st.Type) == magic
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -134,7 +135,7 @@ func (l link) send(kind messageKind, body []byte, rights []byte) {
 	binary.NativeEndian.PutUint32(b[1:], uint32(len(body)))
 	b = append(b, body...)
 	n := 0
-	err := retried(func() (err error) {
+	err := userns.Retried(func() (err error) {
 		n, err = unix.SendmsgN(l.fd, b, rights, nil, unix.MSG_NOSIGNAL)
 		return err
 	})
@@ -231,7 +232,7 @@ func (l link) message() (kind messageKind, body []byte, fd int, err error) {
 	header := make([]byte, headerSize)
 	rights := make([]byte, unix.CmsgSpace(4))
 	var n, rn int
-	err = retried(func() (err error) {
+	err = userns.Retried(func() (err error) {
 		n, rn, _, _, err = unix.Recvmsg(l.fd, header, rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_WAITALL)
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,7 +64,7 @@ func (c *containerConfig) splitTrees() (root, sources []int) {
 func (l link) sendTrees(trees []int) error {
 	for len(trees) > 0 {
 		n := min(len(trees), treesPerMessage)
-		err := retried(func() error {
+		err := userns.Retried(func() error {
 			return unix.Sendmsg(l.fd, []byte{0}, unix.UnixRights(trees[:n]...), nil, unix.MSG_NOSIGNAL)
 		})
 		if err == unix.EPIPE || err == unix.ECONNRESET {
@@ -83,7 +84,7 @@ func (l link) receiveTrees(wanted int) (trees []int, err error) {
 	var one [1]byte
 	for len(trees) < wanted {
 		var n, rn int
-		err := retried(func() (err error) {
+		err := userns.Retried(func() (err error) {
 			n, rn, _, _, err = unix.Recvmsg(l.fd, one[:], rights, unix.MSG_CMSG_CLOEXEC)
 			return err
 		})

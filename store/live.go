@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
@@ -120,7 +121,7 @@ func (e *Entering) finish() (process *userns.Process, late bool, err error) {
 		if errors.Is(err, unix.EINVAL) && inside(e.holder) {
 			err = &userns.HostError{What: "this is the user namespace of the containers already, and none are started from inside of it", Hint: "leave skiff unshare first", Err: err}
 		}
-		late = errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) && ending(e.holder)
+		late = errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) && leaving(e.holder)
 		e.holder.Close()
 	}
 	return process, late, err
@@ -152,16 +153,12 @@ func pidOf(pidfd *os.File) (pid int, err error) {
 	return pid, err
 }
 
-// ending tells whether a process is at its end, and waits for that. One that has
+// leaving tells whether a process is at its end, and waits for that. One that has
 // given up its memory but not yet its number cannot be joined, with EPERM: without
 // memory a process counts as undumpable, and only root may look into such.
-func ending(pidfd *os.File) bool {
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 1000)
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil && n > 0
-		}
-	}
+func leaving(pidfd *os.File) bool {
+	ended, err := endsWithin(pidfd, time.Second)
+	return err == nil && ended
 }
 
 // Entry tells how a process came into the user namespace.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,15 +59,23 @@ func (p ProcessID) Open() (*os.File, error) {
 	return pidfd, nil
 }
 
-// Ended tells whether the process of a pidfd has ended (pidfd_open(2)), whether or not
-// its parent has reaped it.
+// Ended tells whether the process of a pidfd has ended.
 func Ended(pidfd *os.File) bool {
-	for { // a signal that is pending interrupts even what does not wait (poll(2))
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil && n > 0
-		}
-	}
+	ended, err := endsWithin(pidfd, 0)
+	return err == nil && ended
+}
+
+// endsWithin polls a pidfd, which becomes readable when the process has ended
+// (pidfd_open(2)), whether or not its parent has reaped it.
+func endsWithin(pidfd *os.File, limit time.Duration) (ended bool, err error) {
+	deadline := time.Now().Add(limit)
+	err = userns.Retried(func() error {
+		left := max(0, time.Until(deadline))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, int((left+time.Millisecond-1)/time.Millisecond))
+		ended = n > 0
+		return err
+	})
+	return ended, err
 }
 
 // KillAndWait kills the process and returns when it has ended, or after the time
@@ -93,26 +102,16 @@ func (p ProcessID) Wait(limit time.Duration) error {
 	return p.await(pidfd, limit)
 }
 
-// await polls a pidfd, which becomes readable when the process has ended
-// (pidfd_open(2)), whether or not its parent has reaped it.
+// await is Wait for who has the pidfd.
 func (p ProcessID) await(pidfd *os.File, limit time.Duration) error {
-	deadline := time.Now().Add(limit)
-	for {
-		left := time.Until(deadline)
-		if left <= 0 {
-			return fmt.Errorf("waiting for the end of process %d: still there after %v", p.PID, limit)
-		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("waiting for the end of process %d: %w", p.PID, err)
-		}
-		if n > 0 {
-			return nil
-		}
+	ended, err := endsWithin(pidfd, limit)
+	if err != nil {
+		return fmt.Errorf("waiting for the end of process %d: %w", p.PID, err)
 	}
+	if !ended {
+		return fmt.Errorf("waiting for the end of process %d: still there after %v", p.PID, limit)
+	}
+	return nil
 }
 
 func (p ProcessID) String() string {

@@ -1,9 +1,9 @@
 package store
 
 import (
-	"errors"
 	"os"
 
+	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,7 +12,7 @@ import (
 // of a command that reads a thousand of them.
 func readFile(path string) ([]byte, error) {
 	var fd int
-	err := uninterrupted(func() (err error) {
+	err := userns.Retried(func() (err error) {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -23,7 +23,7 @@ func readFile(path string) ([]byte, error) {
 	data := make([]byte, 0, 2048)
 	for {
 		n := 0
-		err := uninterrupted(func() (err error) {
+		err := userns.Retried(func() (err error) {
 			n, err = unix.Read(fd, data[len(data):cap(data)])
 			return err
 		})
@@ -35,15 +35,6 @@ func readFile(path string) ([]byte, error) {
 		}
 		if data = data[:len(data)+n]; len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]
-		}
-	}
-}
-
-// uninterrupted repeats a system call until no signal has interrupted it.
-func uninterrupted(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
 		}
 	}
 }

@@ -77,8 +77,12 @@ func handshake(ctx context.Context, registry string, verify bool, auth authn.Aut
 	if err != nil {
 		return nil, err
 	}
-	guarded := &guard{inner: inner, plain: !verify}
-	return transport.NewWithContext(ctx, reg, auth, transport.NewUserAgent(guarded, userAgent), scopes)
+	guarded := &guard{inner: inner, plain: !verify, patience: answerPatience}
+	wrapped, err := transport.NewWithContext(ctx, reg, auth, transport.NewUserAgent(guarded, userAgent), scopes)
+	if err != nil {
+		return nil, abridgedError{err}
+	}
+	return wrapped, nil
 }
 
 // baseTransport is the network: proxies from the environment, certificates of the
@@ -106,10 +110,11 @@ func baseTransport(host string, verify bool) (*http.Transport, error) {
 }
 
 // guard lets plain http through only where it may be: to loopback, or where the
-// user waived verification. Redirects pass through it as well.
+// user waived verification, and bounds answers. Redirects pass through it as well.
 type guard struct {
-	inner http.RoundTripper
-	plain bool
+	inner    http.RoundTripper
+	plain    bool
+	patience time.Duration
 }
 
 // errPlain is an answer or redirect that would leave https.
@@ -119,7 +124,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && !g.plain && !isLoopback(r.URL.Host) {
 		return nil, errPlain
 	}
-	return g.inner.RoundTrip(r)
+	return bound(g.inner, r, g.patience)
 }
 
 // isLoopback tells whether host[:port] is this machine: localhost, 127.0.0.0/8 or ::1.

@@ -103,7 +103,7 @@ func (d *download) open() error {
 	if d.offset > 0 {
 		header.Set("Range", fmt.Sprintf("bytes=%d-", d.offset))
 	}
-	answer, err := d.client.get(ctx, "blobs/"+d.digest, header, http.StatusOK, http.StatusPartialContent)
+	answer, err := d.client.get(unbounded(ctx), "blobs/"+d.digest, header, http.StatusOK, http.StatusPartialContent)
 	if err == nil {
 		err = d.position(answer)
 	}

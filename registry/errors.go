@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,8 +30,25 @@ type statusError struct {
 	retryAfter time.Duration
 }
 
-func (e *statusError) Error() string { return e.answer.Error() }
+func (e *statusError) Error() string { return abridged(e.answer.Error()) }
 func (e *statusError) Unwrap() error { return e.answer }
+
+// abridgedError is an error whose text may quote a whole page.
+type abridgedError struct{ error }
+
+func (e abridgedError) Error() string { return abridged(e.error.Error()) }
+func (e abridgedError) Unwrap() error { return e.error }
+
+// maxQuoted bounds, in bytes, what is told of an answer that is no registry's: the page
+// of a proxy, mostly.
+const maxQuoted = 400
+
+func abridged(text string) string {
+	if len(text) <= maxQuoted {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
+}
 
 // checkStatus turns an answer outside 2xx into an error and closes its body.
 func checkStatus(r *http.Response, wanted ...int) error {

@@ -42,7 +42,12 @@ func (c *client) pause(ctx context.Context, id string, failures int, cause error
 	if errors.As(cause, &status) && status.retryAfter > 0 {
 		wait = status.retryAfter
 	}
-	c.tell(Event{ID: id, Phase: Retrying, Text: fmt.Sprintf("in %v: %v", wait.Round(100*time.Millisecond), cause)})
+	text := fmt.Sprintf("in %v: %v", wait.Round(100*time.Millisecond), cause)
+	if id == "" { // of no layer, so that nothing else tells what is done
+		c.tell(Event{Phase: Status, Text: "Retrying " + text})
+	} else {
+		c.tell(Event{ID: id, Phase: Retrying, Text: text})
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

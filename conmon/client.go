@@ -201,6 +201,8 @@ func newSession(c *wire.Conn) (*Session, error) {
 			if err = decodeErr; err == nil {
 				err = &failure
 			}
+		case kindExited: // while it was being attached to
+			err = ErrGone
 		default:
 			err = fmt.Errorf("starting a process: unexpected answer %d", k)
 		}

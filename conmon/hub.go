@@ -41,6 +41,21 @@ func (h *hub) add(c *wire.Conn, a Attach) {
 	h.clients[c] = a
 }
 
+// welcome tells a client that it is attached, and adds it: it hears that first, and all that
+// comes of its own words.
+func (h *hub) welcome(c *wire.Conn, a Attach, pid int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := c.Send(kindStarted, Started{pid}); err != nil {
+		return err
+	}
+	if h.clients == nil {
+		h.clients = map[*wire.Conn]Attach{}
+	}
+	h.clients[c] = a
+	return nil
+}
+
 func (h *hub) remove(c *wire.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

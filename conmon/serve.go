@@ -155,11 +155,10 @@ func (s *shim) attachTo(c *wire.Conn, attach Attach) {
 		return
 	}
 	s.resize(l.target, attach.Size)
-	if c.Send(kindStarted, Started{l.pid}) != nil {
+	if l.target.hub.welcome(c, attach, l.pid) != nil {
 		s.leave(c)
 		return
 	}
-	l.target.hub.add(c, attach)
 	s.attend(c, l.target, attach)
 }
 

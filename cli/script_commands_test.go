@@ -18,7 +18,7 @@ import (
 
 // patience is how long a script waits for what must come. It is no measure of
 // speed: a machine may be slow, but not that slow.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // commands are what scripts can say beside testscript's own:
 //

@@ -395,7 +395,7 @@ func TestSweepTakesAZombieForDead(t *testing.T) {
 	must(t, err)
 	must(t, s.enlist(id, c.ID))
 	must(t, WriteState(c.Dir, &State{Status: Running, Shim: id, Init: id}, Fleeting))
-	must(t, id.Wait(10*time.Second))
+	must(t, id.Wait(time.Minute))
 	must(t, s.Sweep())
 	wantMissing(t, c.Dir)
 	checkStore(t, s)

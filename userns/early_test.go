@@ -175,7 +175,7 @@ func TestBusyProgram(t *testing.T) {
 // awaitSleep returns when a process sleeps in nanosleep(2), or has ended.
 func awaitSleep(t *testing.T, pid int) {
 	t.Helper()
-	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(100 * time.Microsecond) {
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(100 * time.Microsecond) {
 		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
 		if err != nil || strings.HasPrefix(string(call), fmt.Sprint(unix.SYS_NANOSLEEP, " ")) {
 			return

@@ -161,7 +161,7 @@ func (l *lab) serve(s *space.Space, addr string) {
 }
 
 // patience is for what comes about, on a machine that is busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func connectTo(s *space.Space, addr string) (net.Conn, error) {
 	return connectWithin(s, addr, patience)

@@ -59,7 +59,7 @@ func dial(t *testing.T, s *space.Space, network, address string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return c
 }
 
@@ -67,7 +67,7 @@ func dial(t *testing.T, s *space.Space, network, address string) net.Conn {
 // kernel may repeat some.
 func next(t *testing.T, packets <-chan Packet, port uint16) Packet {
 	t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case p := <-packets:
@@ -144,7 +144,7 @@ func TestErrors(t *testing.T) {
 			result := make(chan error, 1)
 			go func() {
 				result <- container.Do(func() error {
-					_, err := net.DialTimeout("tcp", net.JoinHostPort(f.world, fmt.Sprint(port)), 20*time.Second)
+					_, err := net.DialTimeout("tcp", net.JoinHostPort(f.world, fmt.Sprint(port)), time.Minute)
 					return err
 				})
 			}()
@@ -166,7 +166,7 @@ func TestResetAndTooBig(t *testing.T) {
 		result := make(chan error, 1)
 		go func() {
 			result <- container.Do(func() error {
-				_, err := net.DialTimeout("tcp", net.JoinHostPort(f.world, "7"), 20*time.Second)
+				_, err := net.DialTimeout("tcp", net.JoinHostPort(f.world, "7"), time.Minute)
 				return err
 			})
 		}()
@@ -193,7 +193,7 @@ func TestResetAndTooBig(t *testing.T) {
 		}
 		// A busy kernel hands on later, on a thread of its own, what was written to it.
 		var err error
-		for end := time.Now().Add(20 * time.Second); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			_, err = c.Write(make([]byte, 3000))
 		}
 		if !errors.Is(err, unix.EMSGSIZE) {

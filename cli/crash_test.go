@@ -163,10 +163,17 @@ func (v *victims) kill(what, argv0 string, moment time.Duration, command *os.Pro
 		}
 		// Detached, the command may end before its victim is found; a pull may end
 		// before its unpacking was seen.
-		if time.Now().After(end) || argv0 == "skiff-unpack" && unix.Kill(command.Pid, 0) != nil {
+		if time.Now().After(end) || argv0 == "skiff-unpack" && hasEnded(command) {
 			return false
 		}
 	}
+}
+
+// hasEnded tells whether a process that nobody has waited for yet has ended.
+func hasEnded(p *os.Process) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != nil || info.Signo != 0
 }
 
 // nothingLeft waits for the end of all processes, as some go on for a moment without the command

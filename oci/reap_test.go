@@ -3,6 +3,7 @@ package oci
 import (
 	"bufio"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -24,9 +25,9 @@ func TestInitStaysPID1(t *testing.T) {
 		t.Fatalf("%+v: %s", e, e.stderr)
 	}
 	got := strings.Split(e.stdout, "\n")
-	for i, line := range []string{"skiff-init", "2|3|4|5|6|7|8|9|10|11|12|13|14|15|16", "Uid: 1000 1000 1000 1000", "CapEff: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2", "0", "1", "2"} {
-		if i >= len(got) || !contains(strings.Split(line, "|"), got[i]) {
-			t.Errorf("line %d of %q, want %q", i, got, line)
+	for i, line := range []string{"skiff-init", "[2-9]|[1-9][0-9]+", "Uid: 1000 1000 1000 1000", "CapEff: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2", "0", "1", "2"} {
+		if i >= len(got) || !regexp.MustCompile("^("+line+")$").MatchString(got[i]) { // the runtime's threads have numbers, too
+			t.Fatalf("line %d of %q, want %q", i, got, line)
 		}
 	}
 	for _, fd := range got[9:] { // what is left are the Go runtime's
@@ -34,15 +35,6 @@ func TestInitStaysPID1(t *testing.T) {
 			t.Errorf("PID 1 has descriptor %s", fd)
 		}
 	}
-}
-
-func contains(all []string, s string) bool {
-	for _, have := range all {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }
 
 func TestInitReaps(t *testing.T) {
@@ -178,7 +170,7 @@ func TestDiesWithItsParent(t *testing.T) {
 			// The last look is at the first process. Should it live on, the deadline ends the test and the container.
 			first := fds[len(fds)-1:]
 			n := 0
-			for deadline := time.Now().Add(10 * time.Second); n == 0 && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(time.Minute); n == 0 && time.Now().Before(deadline); {
 				n, _ = unix.Poll(first, 1000) // a signal of the Go runtime's may interrupt it
 				n = max(n, 0)
 			}

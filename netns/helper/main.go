@@ -48,6 +48,7 @@ func main() int {
 		time.AfterFunc(sweepAfter, func() { h.swept.Do(h.sweep) })
 	}
 	time.AfterFunc(trimAfter, func() {
+		debug.SetGCPercent(garbage)
 		if err := trim(); err != nil {
 			h.logf("%v", err)
 		}
@@ -72,6 +73,9 @@ const (
 	// garbage is how much of it, in percent of what is in use, may pile up. A limit in
 	// bytes would have the collector run all the time near it.
 	garbage = 50
+	// startGarbage is the same for the start, which makes less than lets the collector begin
+	// then: it would stop all threads several times, while a container waits.
+	startGarbage = 200
 	// fewestProcessors is at least so many threads that Go lets run its code at a time.
 	// Those that carry data spend their time in the kernel; coming back they shall
 	// not wait for each other, whatever the number of cores.
@@ -80,7 +84,7 @@ const (
 
 // begin makes everything that is there before the first container.
 func (h *helper) begin(where string) error {
-	debug.SetGCPercent(garbage)
+	debug.SetGCPercent(startGarbage)
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), fewestProcessors))
 	if where == client.Inside {
 		if err := leaveMounts(filepath.Join(h.store.Root, "containers")); err != nil {

@@ -31,6 +31,10 @@ func (r *Runtime) Delete(id string, force bool) error {
 		// A create was killed before there was a process.
 		return (&Container{runtime: r, record: record{ID: id}}).remove()
 	}
+	if err != nil && force {
+		r.warn("%v: its folder is deleted, but what it may have left is not known", err)
+		return (&Container{runtime: r, record: record{ID: id}}).remove()
+	}
 	if err != nil {
 		return err
 	}

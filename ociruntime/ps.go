@@ -38,7 +38,7 @@ func (c *Container) processes() ([]int, error) {
 	defer pidfd.Close()
 	spec, err := c.config()
 	if err != nil {
-		return nil, err
+		return []int{c.record.Process.PID}, nil // whether the others there are this container's nobody knows
 	}
 	for _, n := range spec.Linux.Namespaces {
 		if n.Type == specs.PIDNamespace && n.Path != "" {

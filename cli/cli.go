@@ -13,9 +13,16 @@ import (
 	"github.com/skiff-containers/skiff/store"
 )
 
+// systemPath stands in for a PATH that is not set, as in execvp(3): without newuidmap, which
+// is looked for there, images would be unpacked without their owners.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // Main runs the command that argv names and returns the exit code of the
 // process: Docker's, see exit.go. It reads and writes the process's standard streams.
 func Main(argv []string) int {
+	if os.Getenv("PATH") == "" {
+		os.Setenv("PATH", systemPath)
+	}
 	p := &program{streams: &streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}}
 	var args []string
 	if len(argv) > 1 {

@@ -1,6 +1,6 @@
 // Package program provides the program that runs as the shim and as the stages of
-// the runtime: a small one, that links the packages conmon, oci, store and userns
-// only.
+// the runtime: a small one, that links the packages conmon, netns/client and what
+// lies below them only.
 //
 // A release embeds it (build tag skiff_embed, made by go generate) and writes it
 // once into the store. A plain go build leaves it out: the shim is then the same

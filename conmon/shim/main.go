@@ -1,6 +1,6 @@
 // Command shim is the small program that runs as the shim of a container and as the
 // stages of the runtime: one of it stays for every container, so it links
-// conmon, oci, store and userns and nothing else. Its first argument, argv[0], says
+// conmon and what lies below it and nothing else. Its first argument, argv[0], says
 // which stage it is.
 package main
 

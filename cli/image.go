@@ -10,7 +10,7 @@ func newImage(p *program) *cobra.Command {
 		RunE:              help,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.AddCommand(newImageInspect(p), newImageLs(p), newImagePrune(p), newPull(p), newImageRm(p), newTag(p))
+	cmd.AddCommand(newImageExists(p), newImageInspect(p), newImageLs(p), newImagePrune(p), newPull(p), newImageRm(p), newTag(p))
 	return cmd
 }
 

@@ -2,7 +2,9 @@ package run
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -31,6 +33,9 @@ func parseGPU(spec string) (r store.DeviceRequest, err error) {
 		return r, fmt.Errorf("parsing --gpus %q: %s", spec, why)
 	}
 	fields, err := csv.NewReader(strings.NewReader(spec)).Read()
+	if errors.Is(err, io.EOF) {
+		err = errEmpty
+	}
 	if err != nil {
 		return bad(err.Error())
 	}

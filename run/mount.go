@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -118,6 +119,9 @@ func setTarget(m *store.Mount, target string) error {
 	return nil
 }
 
+// errEmpty: an option was given and says nothing.
+var errEmpty = errors.New("it is empty")
+
 // parseMount reads --mount key=value,… by Docker's rules.
 func parseMount(spec string) (store.Mount, error) {
 	m, err := parseMountFields(spec)
@@ -134,6 +138,9 @@ func parseMount(spec string) (store.Mount, error) {
 func parseMountFields(spec string) (store.Mount, error) {
 	m := store.Mount{Type: "volume"}
 	fields, err := csv.NewReader(strings.NewReader(spec)).Read()
+	if errors.Is(err, io.EOF) {
+		return m, errEmpty
+	}
 	if err != nil {
 		return m, err
 	}

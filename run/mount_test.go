@@ -105,7 +105,7 @@ func TestParseMount(t *testing.T) {
 		}
 	}
 	for spec, words := range map[string]string{
-		"":                                             "",
+		"":                                             "it is empty",
 		"type=bind":                                    "target is required",
 		"type=bind,target=/b":                          "source is required",
 		"type=bind,source=/a,target=b":                 "must be absolute",

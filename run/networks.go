@@ -50,8 +50,11 @@ func (p *plan) joinNetworks(s *store.Store, o *CreateOptions) (err error) {
 // findNetwork resolves a network's name, its id, or a unique beginning of that, to
 // its name. It wraps store.ErrNoNetwork. The default network exists always.
 func findNetwork(s *store.Store, ref string) (name string, err error) {
-	if ref == string(netns.Bridge) {
+	switch ref {
+	case string(netns.Bridge):
 		return ref, nil
+	case "":
+		return "", errors.New("invalid network name or ID: value is empty")
 	}
 	n, err := s.Network(ref)
 	if err == nil {
@@ -65,7 +68,7 @@ func findNetwork(s *store.Store, ref string) (name string, err error) {
 		return "", err
 	}
 	for _, n := range all {
-		if ref == "" || len(ref) > len(n.ID) || n.ID[:len(ref)] != ref {
+		if len(ref) > len(n.ID) || n.ID[:len(ref)] != ref {
 			continue
 		}
 		if name != "" {

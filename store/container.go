@@ -30,6 +30,9 @@ var (
 	ErrDamaged     = errors.New("the container is damaged")
 )
 
+// errEmptyReference is Docker's word for what an unset variable leaves of a name.
+var errEmptyReference = errors.New("invalid container name or ID: value is empty")
+
 // NewID returns a fresh container id.
 func NewID() string {
 	var b [32]byte
@@ -108,6 +111,9 @@ func lay(dir string, record *Record, d Durability) error {
 // It wraps ErrNoContainer or ErrAmbiguous.
 func (s *Store) Find(ref string) (*Container, error) {
 	ref = strings.TrimPrefix(ref, "/")
+	if ref == "" {
+		return nil, errEmptyReference
+	}
 	if len(ref) == 64 {
 		if c := s.byID(ref); c != nil {
 			return c, nil
@@ -120,7 +126,7 @@ func (s *Store) Find(ref string) (*Container, error) {
 			}
 		}
 	}
-	if ref == "" || strings.Trim(ref, "0123456789abcdef") != "" {
+	if strings.Trim(ref, "0123456789abcdef") != "" {
 		return nil, fmt.Errorf("%w: %s", ErrNoContainer, ref)
 	}
 	ids, err := s.ids()

@@ -218,6 +218,31 @@ func discover(c net.Conn, world string) error {
 	return err
 }
 
+// N's connections to containers are not paced, whatever the host does with its own.
+func TestCongestionControl(t *testing.T) {
+	router := netlab.Space(t)
+	d, err := Open(router, MaxMTU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		var name string
+		err := router.Do(func() error {
+			fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			name, err = unix.GetsockoptString(fd, unix.SOL_TCP, unix.TCP_CONGESTION)
+			return err
+		})
+		if err != nil || name != "reno" {
+			t.Errorf("family %d: %q, %v", family, name, err)
+		}
+	}
+}
+
 // Opening again, after a helper's death, finds everything and repeats nothing.
 func TestOpenAgain(t *testing.T) {
 	router := netlab.Space(t)

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/skiff-containers/skiff/oci/push"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,12 +29,12 @@ func WriteFile(path string, data []byte, d Durability) (err error) {
 	folder, base := filepath.Dir(path), filepath.Base(path)
 	f, err := os.CreateTemp(folder, "."+base+".*")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+		return fmt.Errorf("writing %s: %w", path, cause(err))
 	}
 	defer func() {
 		if err != nil {
 			os.Remove(f.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
+			err = fmt.Errorf("writing %s: %w", path, cause(err))
 		}
 	}()
 	if _, err = f.Write(data); err != nil {
@@ -57,9 +59,17 @@ func WriteFile(path string, data []byte, d Durability) (err error) {
 	return nil
 }
 
+// cause is what an error says without the path that it says it of.
+func cause(err error) error {
+	if of := (*fs.PathError)(nil); errors.As(err, &of) {
+		return of.Err
+	}
+	return err
+}
+
 // WriteJSON is WriteFile of v as JSON.
 func WriteJSON(path string, v any, d Durability) error {
-	data, err := json.Marshal(v)
+	data, err := push.JSON(v)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
@@ -70,7 +80,7 @@ func WriteJSON(path string, v any, d Durability) error {
 // a last resort, as a power cut may leave a part. Spaces fill up what the file was
 // longer by.
 func overwriteJSON(path string, v any) error {
-	data, err := json.Marshal(v)
+	data, err := push.JSON(v)
 	if err != nil {
 		return err
 	}
@@ -93,7 +103,7 @@ func overwriteJSON(path string, v any) error {
 // writeFresh writes v as JSON to a file that must not exist and that nobody reads
 // yet, as its folder is being staged.
 func writeFresh(path string, v any, d Durability) error {
-	data, err := json.Marshal(v)
+	data, err := push.JSON(v)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}

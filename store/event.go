@@ -2,13 +2,13 @@ package store
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"maps"
 	"os"
 	"slices"
 	"time"
 
+	"github.com/skiff-containers/skiff/oci/push"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,10 +82,10 @@ func (s *Store) Emit(events ...Event) {
 // Escaped, it has twice eventMost at most.
 func encodeEvent(e *Event) ([]byte, error) {
 	l := eventLine{e.Time.UnixNano(), e.Type, e.Action, e.ID, e.Attributes}
-	text, err := json.Marshal(&l)
+	text, err := push.JSON(&l)
 	if err == nil && len(text) > eventMost {
 		l.Action, l.Attributes = e.Action[:min(len(e.Action), eventMost/8)], shortest(e.Attributes, eventMost/8)
-		text, err = json.Marshal(&l)
+		text, err = push.JSON(&l)
 	}
 	if err != nil {
 		return nil, err

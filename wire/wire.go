@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skiff-containers/skiff/oci/push"
 	"golang.org/x/sys/unix"
 )
 
@@ -94,7 +95,7 @@ func (c *Conn) Control(f func(fd uintptr)) error { return c.raw.Control(f) }
 func (c *Conn) Send(k Kind, body any, files ...*os.File) error {
 	packet := []byte{byte(k)}
 	if body != nil {
-		text, err := json.Marshal(body)
+		text, err := push.JSON(body)
 		if err != nil {
 			return fmt.Errorf("encoding a message: %w", err)
 		}

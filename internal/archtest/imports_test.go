@@ -10,7 +10,7 @@ import (
 // below its own: what stands low must be usable, and testable, without what stands
 // above it, and the small program of the shim must be able to leave the top out.
 var layers = [][]string{
-	{"userns", "oci/pull"},
+	{"userns", "oci/pull", "oci/push"},
 	{"oci", "store", "wire"},
 	{"netns/client", "netns/helper/space", "netns/helper/member", "netns/helper/sock", "netns/helper/pages"},
 	{"conmon", "registry", "netns", "cgroup"},
@@ -112,7 +112,7 @@ func TestEachHeavyDependencyHasOneOwner(t *testing.T) {
 // standard library: one process of it stays for every container.
 func TestShimLinksLittle(t *testing.T) {
 	allowed := []string{
-		module + "/conmon", module + "/conmon/shim", module + "/oci", module + "/oci/pull", module + "/store", module + "/userns", module + "/userns/rlimit",
+		module + "/conmon", module + "/conmon/shim", module + "/oci", module + "/oci/pull", module + "/oci/push", module + "/store", module + "/userns", module + "/userns/rlimit",
 		module + "/wire", module + "/netns/client",
 		"github.com/opencontainers/runtime-spec/specs-go", "golang.org/x/sys/unix",
 	}

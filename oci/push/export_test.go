@@ -1,0 +1,3 @@
+package push
+
+var Write = write

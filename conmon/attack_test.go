@@ -75,7 +75,8 @@ func stopChild(shim, init int, answered <-chan struct{}) int {
 }
 
 // stopped waits until a signal to stop has taken effect, and tells whether the process
-// is the one of that name still.
+// is the one of that name still. One that is not may never stop: the kernel forgets a stop
+// that has begun when a thread of many executes a program (zap_other_threads).
 func stopped(pid int, name string) bool {
 	for {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // "pid (comm) state …", proc_pid_stat(5)
@@ -83,8 +84,11 @@ func stopped(pid int, name string) bool {
 			return false
 		}
 		begin, rest := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+		if string(stat[begin+1:rest]) != name {
+			return false
+		}
 		if state := stat[rest+2]; state == 'T' || state == 'Z' || state == 'X' {
-			return state == 'T' && string(stat[begin+1:rest]) == name
+			return state == 'T'
 		}
 	}
 }

@@ -78,6 +78,7 @@ func TestCreateRefuses(t *testing.T) {
 		{CreateOptions{Name: "x", Options: []string{"mtu=10"}}, "a number from"},
 		{CreateOptions{Name: "x", IPv6: true, Options: []string{"mtu=1000"}}, "IPv6 needs 1280"},
 		{CreateOptions{Name: "x", Options: []string{"com.docker.network.bridge.name=br0"}}, "its name is skiff's"},
+		{CreateOptions{Name: "x", Options: []string{"com.docker.network.bridge.host_binding_ipv4=127.0.0.1"}}, "a network has no address of the host's"},
 		{CreateOptions{Name: "x", Driver: "macvlan"}, "needs a parent"},
 		{CreateOptions{Name: "x", Driver: "macvlan", Options: []string{"parent=lo"}}, "the host's own card"},
 		{CreateOptions{Name: "x", Driver: "macvlan", Options: []string{"parent=none-such"}}, "no such network"},

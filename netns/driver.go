@@ -27,9 +27,6 @@ const (
 var drivers = map[string]map[string]func(string) (string, error){
 	"bridge": {
 		optionMTU: checkMTU, "mtu": checkMTU, optionIsolate: checkBool, optionICC: checkBool, OptionHostLoopback: checkBool,
-		"com.docker.network.bridge.name": func(string) (string, error) {
-			return "", fmt.Errorf("the bridge lies in skiff's own network namespace, where its name is skiff's")
-		},
 	},
 	"macvlan": {
 		optionMTU: checkMTU, "mtu": checkMTU, OptionHostLoopback: checkBool, optionParent: checkAny,
@@ -38,6 +35,22 @@ var drivers = map[string]map[string]func(string) (string, error){
 	"overlay": {
 		optionMTU: checkMTU, "mtu": checkMTU, optionIsolate: checkBool, OptionHostLoopback: checkBool,
 		optionPeers: checkPeers, "vni": checkNumber(1, 1<<24-1), "port": checkNumber(1024, 65535),
+	},
+}
+
+// refusedOptions are Docker's that have no meaning here, and what has it in their place.
+var refusedOptions = map[string]struct{ why, hint string }{
+	"com.docker.network.bridge.name": {
+		"the bridge lies in skiff's own network namespace, where its name is skiff's", "",
+	},
+	"com.docker.network.bridge.enable_ip_masquerade": {
+		"no address is translated: what is for the world goes by the network helper", "--internal makes a network that has no way out",
+	},
+	"com.docker.network.bridge.host_binding_ipv4": {
+		"a network has no address of the host's", "say it with each port: -p 127.0.0.1:8080:80 of skiff run",
+	},
+	"com.docker.network.container_iface_prefix": {
+		"interfaces are named for each container", "--network name=NETWORK,driver-opt=" + OptionInterface + "=NAME of skiff run",
 	},
 }
 
@@ -50,6 +63,9 @@ func parseOptions(driver string, specs []string) (map[string]string, error) {
 	all := map[string]string{}
 	for _, spec := range specs {
 		name, value, _ := strings.Cut(spec, "=")
+		if refused, ok := refusedOptions[name]; ok {
+			return nil, &userns.HostError{What: fmt.Sprintf("invalid option %s: %s", spec, refused.why), Hint: refused.hint}
+		}
 		check, ok := known[name]
 		if !ok {
 			return nil, &userns.HostError{

@@ -37,7 +37,7 @@ type NetworkSettings struct {
 }
 
 // NetworkEndpoint is a container's place in one network: Docker's EndpointSettings
-// object. What is told and not asked is empty while the container does not run.
+// object. What the container is given is empty while it does not run.
 type NetworkEndpoint struct {
 	IPAMConfig          *store.EndpointIPAM
 	Links               []string
@@ -66,7 +66,10 @@ func (e *Engine) networkSettings(c *store.Container, r *store.Record, state *sto
 	}
 	mode := netns.Mode(r.HostConfig.NetworkMode)
 	if !mode.Networks() {
-		if mode.Container() == "" {
+		switch {
+		case slices.Contains(modeNetworks[:], mode):
+			s.Networks[string(mode)] = NetworkEndpoint{NetworkID: modeSummary(mode).ID}
+		case mode.Container() == "":
 			s.Networks[string(mode)] = NetworkEndpoint{}
 		}
 		return s, nil
@@ -76,9 +79,13 @@ func (e *Engine) networkSettings(c *store.Container, r *store.Record, state *sto
 		return s, err
 	}
 	for _, w := range wanted {
-		s.Networks[w.Network] = NetworkEndpoint{
+		n := NetworkEndpoint{
 			IPAMConfig: w.IPAMConfig, Links: w.Links, Aliases: w.Aliases, MacAddress: w.MacAddress, DriverOpts: w.DriverOpts, GwPriority: w.GwPriority,
 		}
+		if there, err := e.Store.Network(w.Network); err == nil {
+			n.NetworkID = there.ID
+		}
+		s.Networks[w.Network] = n
 	}
 	if a := e.attachment(c); a != nil {
 		for i := range a.Endpoints {

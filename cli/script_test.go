@@ -62,20 +62,11 @@ func TestScripts(t *testing.T) {
 
 // skiff returns the absolute path of the program to test.
 func skiff(t *testing.T) string {
-	if path := os.Getenv("SKIFF_BIN"); path != "" {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return abs
+	program, err := fixture.Program(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "skiff")
-	build := exec.Command("go", "build", "-o", path, "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building skiff (or set SKIFF_BIN): %v\n%s", err, out)
-	}
-	return path
+	return program
 }
 
 // registries starts the two registries and fills them.

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/skiff-containers/skiff/internal/fixture"
 )
 
 // What initialising all packages of skiff may allocate: every command pays
@@ -34,7 +35,11 @@ var initLine = regexp.MustCompile(`(?m)^init (\S+) @\S+ ms, \S+ ms clock, (\d+) 
 // TestStartIsCheap sums what all package initialisations of `skiff --version`
 // allocate, and names those that allocate most.
 func TestStartIsCheap(t *testing.T) {
-	costs := initCosts(t, skiffProgram(t))
+	program, err := fixture.Program(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	costs := initCosts(t, program)
 	sum := initCost{name: "all"}
 	for _, c := range costs {
 		sum.bytes += c.bytes
@@ -46,20 +51,6 @@ func TestStartIsCheap(t *testing.T) {
 		t.Errorf("package initialisation takes %d allocations of %d bytes, more than %d of %d; most of them: %v",
 			sum.allocs, sum.bytes, initAllocs, initBytes, costs[:min(5, len(costs))])
 	}
-}
-
-// skiffProgram gives the path of the program under test, built for the test
-// where none is given.
-func skiffProgram(t *testing.T) string {
-	if program := os.Getenv("SKIFF_BIN"); program != "" {
-		return program
-	}
-	program := filepath.Join(t.TempDir(), "skiff")
-	build := exec.Command("go", "build", "-o", program, module)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building skiff: %v\n%s", err, out)
-	}
-	return program
 }
 
 func initCosts(t *testing.T, program string) []initCost {

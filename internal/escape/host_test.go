@@ -60,7 +60,7 @@ func prepare() (err error) {
 	if self, err = os.Executable(); err != nil {
 		return err
 	}
-	if program, err = build(); err != nil {
+	if program, err = fixture.Program(base); err != nil {
 		return err
 	}
 	if registry, err = fixture.Start(base, false); err != nil {
@@ -78,19 +78,6 @@ func prepare() (err error) {
 		return errors.New(o.all)
 	}
 	return nil
-}
-
-func build() (string, error) {
-	if path := os.Getenv("SKIFF_BIN"); path != "" {
-		return filepath.Abs(path)
-	}
-	path := filepath.Join(base, "skiff")
-	cmd := exec.Command("go", "build", "-o", path, "../..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building skiff (or set SKIFF_BIN): %w\n%s", err, out)
-	}
-	return path, nil
 }
 
 // outcome is how a command went: what it printed as data, what it said, and both.

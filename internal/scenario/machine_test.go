@@ -57,7 +57,7 @@ func (s *shared) prepare(folder string) (err error) {
 	if self, err = os.Executable(); err != nil {
 		return err
 	}
-	if program, err = build(folder); err != nil {
+	if program, err = fixture.Program(folder); err != nil {
 		return err
 	}
 	registry, err := fixture.Start(folder, false)
@@ -70,19 +70,6 @@ func (s *shared) prepare(folder string) (err error) {
 	}
 	imageRef = registry.Addr + "/busybox"
 	return registry.Push(context.Background(), images[:1])
-}
-
-func build(folder string) (string, error) {
-	if path := os.Getenv("SKIFF_BIN"); path != "" {
-		return filepath.Abs(path)
-	}
-	path := filepath.Join(folder, "skiff")
-	cmd := exec.Command("go", "build", "-o", path, "../..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building skiff (or set SKIFF_BIN): %w\n%s", err, out)
-	}
-	return path, nil
 }
 
 // machine is a store and what runs from it.

@@ -105,11 +105,16 @@ func stillRunning(c *store.Container, ref string) error {
 	}
 }
 
-// removeDamaged deletes a container whose files cannot be read, with force and
-// where no shim holds it.
+// endLimit is how long a process that was killed may take to end.
+const endLimit = 10 * time.Second
+
+// removeDamaged deletes a container whose files cannot be read, with force, which ends its shim.
 func removeDamaged(c *store.Container, force bool, why error) error {
 	if !force {
 		return &userns.HostError{What: fmt.Sprintf("removing container %.12s", c.ID), Hint: fmt.Sprintf("skiff rm -f %.12s deletes it as it is", c.ID), Err: why}
+	}
+	if err := c.EndShim(endLimit); err != nil {
+		return fmt.Errorf("removing container %.12s: %w", c.ID, err)
 	}
 	held, err := store.HoldAlive(c.Dir)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {

@@ -6,6 +6,7 @@ import (
 	"github.com/skiff-containers/skiff/conmon"
 	"github.com/skiff-containers/skiff/store"
 	"github.com/skiff-containers/skiff/userns"
+	"golang.org/x/sys/unix"
 )
 
 // hinted is an error with the way to mend it.
@@ -50,6 +51,8 @@ func hintOf(err error) string {
 		return "remove that secret by skiff secret rm, or use --replace"
 	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrAmbiguousImage):
 		return "give more digits of the id, or the name"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return "a disk is full: skiff system df tells what the store takes, and skiff system prune frees what is not in use"
 	case errors.Is(err, store.ErrNameTaken):
 		return "remove that container by skiff rm, or choose another name"
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strconv"
@@ -131,9 +132,15 @@ func explain(err error, registry string) error {
 	var header tls.RecordHeaderError
 	var dns *net.DNSError
 	var status *transport.Error
+	var file *fs.PathError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &file): // of this machine, and none of the registry's doing
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			err = file.Err // wherever it lies
+		}
+		return fmt.Errorf("writing to the store: %w", err)
 	case isCertificate(err):
 		return &userns.HostError{What: fmt.Sprintf("verifying the certificate of %q", registry), Err: err,
 			Hint: "put its authority into /etc/containers/certs.d/" + registry + "/ca.crt, or use --tls-verify=false where you trust the network"}

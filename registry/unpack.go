@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/skiff-containers/skiff/registry/unpack"
 	"github.com/skiff-containers/skiff/store"
@@ -36,6 +37,15 @@ const maxReport = 64 << 20
 
 // errContent is a layer that is at fault itself: to get it again would not help.
 var errContent = errors.New("unusable layer")
+
+// diskError is an error of the disk's that a stage has told, and compares with its cause.
+type diskError struct {
+	text  string
+	cause syscall.Errno
+}
+
+func (e *diskError) Error() string { return e.text }
+func (e *diskError) Unwrap() error { return e.cause }
 
 // stage is a running process of this program in the user's namespace.
 type stage struct {
@@ -163,8 +173,8 @@ func unpackLayer(ctx context.Context, s *store.Store, archive io.Reader) (_ *unp
 		return nil, copyErr // the archive broke off: what the stage says of it is no news
 	case err != nil:
 		return nil, err
-	case report.Full:
-		return nil, errors.New(report.Error)
+	case report.Disk != 0:
+		return nil, &diskError{report.Error, report.Disk}
 	case report.Error != "":
 		return nil, fmt.Errorf("%w: %s", errContent, report.Error)
 	case copyErr != nil:

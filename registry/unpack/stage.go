@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/skiff-containers/skiff/userns"
 	"golang.org/x/sys/unix"
@@ -26,7 +27,8 @@ const Stage = "skiff-unpack"
 type Report struct {
 	Result *Result `json:",omitempty"`
 	Error  string  `json:",omitempty"`
-	Full   bool    `json:",omitempty"` // the error is the disk's, not the layer's
+	// Disk is what the error comes from, where it is the disk's and not the layer's.
+	Disk syscall.Errno `json:",omitempty"`
 }
 
 // Run is the stage.
@@ -49,7 +51,7 @@ func report(work func() (*Result, error)) int {
 	}
 	said := Report{Result: result}
 	if err != nil {
-		said = Report{Error: err.Error(), Full: onDisk(err)}
+		said = Report{Error: err.Error(), Disk: ofDisk(err)}
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
 		return 1
@@ -57,14 +59,14 @@ func report(work func() (*Result, error)) int {
 	return 0
 }
 
-// onDisk tells errors of the disk from those of the layer.
-func onDisk(err error) bool {
-	for _, cause := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.ENFILE, unix.ENOMEM} {
+// ofDisk tells errors of the disk from those of the layer, which are 0.
+func ofDisk(err error) syscall.Errno {
+	for _, cause := range []syscall.Errno{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS, unix.ENFILE, unix.ENOMEM} {
 		if errors.Is(err, cause) {
-			return true
+			return cause
 		}
 	}
-	return false
+	return 0
 }
 
 // Enter makes the directory that was passed under a name the root of this process.

@@ -44,7 +44,8 @@ func (s *shim) newNetwork(conn, program *os.File) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &network{shim: s, conn: c, start: client.Start{Store: s.store, Program: program, Inside: true}, gone: make(chan struct{})}, nil
+	start := client.Start{Store: s.store, Program: program, Inside: true, Started: s.children.spare}
+	return &network{shim: s, conn: c, start: start, gone: make(chan struct{})}, nil
 }
 
 // begin asks for the container's networks as soon as its namespace exists.

@@ -55,3 +55,29 @@ func TestTheHelperIsKilled(t *testing.T) {
 		})
 	}
 }
+
+// A helper that a container's shim has started anew is no process of that container, also
+// where those are found among the shim's children: neither its pause nor its end concern it.
+func TestAHelperOfAShimOutlivesItsContainer(t *testing.T) {
+	worldServer(t, "192.0.2.1:7003")
+	m := newMachine(t)
+	m.run("web", []string{"--pid", "host"}, "serve")
+	m.killHelper()
+	reached := func(from string) func() error {
+		return func() error {
+			_, err := m.inside(from, "tcp", "192.0.2.1:7003")
+			return err
+		}
+	}
+	m.eventually("reaching the world again", reached("web"))
+	helper := m.helper()
+	m.run("box", nil, "serve")
+	m.skiff("pause", "web")
+	m.eventually("reaching the world beside a paused container", reached("box"))
+	m.skiff("unpause", "web")
+	m.skiff("rm", "-f", "-t", "0", "web")
+	m.eventually("reaching the world after its end", reached("box"))
+	if now := m.helper(); now != helper {
+		t.Errorf("the helper was process %d, and is %d", helper, now)
+	}
+}

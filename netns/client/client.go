@@ -50,6 +50,9 @@ type Start struct {
 	Program *os.File // the main program
 	// Inside says that the caller is root of U already: a shim whose helper died.
 	Inside bool
+	// Started is told of a helper that has become the caller's child, which is so where
+	// the caller is inside.
+	Started func(pid int) error
 }
 
 // ErrNoHelper: no helper runs.
@@ -207,6 +210,9 @@ func (s *Start) enter(cmd *userns.Command) error {
 	if s.Inside {
 		process, err := cmd.Start()
 		if err != nil {
+			return err
+		}
+		if err := s.Started(process.PID); err != nil {
 			return err
 		}
 		return s.Store.Register(process.PID, Who)
